@@ -1,0 +1,285 @@
+"""The event: a CloudEvents 1.0 event, built strictly.
+
+Nothing is invented: an event without id or time is refused, never completed. Context attributes carry no
+control characters, extension names and values are those of the specification, data is a JSON object without NaN.
+The value is frozen; its data is a plain dict for speed and must not be changed by whoever holds it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+from batuta.errors import BatutaError
+
+Extension: TypeAlias = str | int | bool
+
+SPEC_VERSION: Final = "1.0"
+NO_EXTENSIONS: Final[Mapping[str, Extension]] = MappingProxyType({})
+
+_ATTRIBUTES: Final = frozenset(
+    {
+        "id",
+        "source",
+        "type",
+        "time",
+        "subject",
+        "dataschema",
+        "specversion",
+        "datacontenttype",
+        "data",
+        "data_base64",
+    }
+)
+# C0 and C1 controls, surrogates and noncharacters: what the specification keeps out of String attributes.
+_FORBIDDEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+# RFC 3986 URI-reference: its characters, percent signs only as escapes, no colon in a first segment that is no scheme.
+_URI_CHARACTERS: Final = re.compile(
+    r"(?:[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*(?:#(?:[A-Za-z0-9\-._~:/?@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)?"
+)
+_SCHEME_OR_RELATIVE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:|[^:]*(?:[/?#]|$)")
+_RFC3339: Final = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:[Zz]|([+-])(\d\d):(\d\d))"
+)
+_EXTENSION_NAME: Final = re.compile(r"[a-z0-9]{1,20}")
+_JSON_CONTENT: Final = re.compile(r"\s*(?:application|text)/(?:[\w.\-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+_INT32: Final = range(-(2**31), 2**31)
+_MAX_ATTRIBUTE: Final = 2048
+
+
+class InvalidEvent(BatutaError):
+    """An event that CloudEvents 1.0 or our stricter reading of it does not allow. The message never holds the value."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event. Build it with `create` or `from_json`; the bare constructor checks nothing."""
+
+    id: str
+    source: str
+    type: str
+    time: datetime
+    data: dict[str, Any]
+    subject: str | None = None
+    dataschema: str | None = None
+    extensions: Mapping[str, Extension] = NO_EXTENSIONS
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        id: str,
+        source: str,
+        type: str,
+        time: datetime | str,
+        data: dict[str, Any],
+        subject: str | None = None,
+        dataschema: str | None = None,
+        extensions: Mapping[str, Extension] | None = None,
+        parsed: bool = False,
+    ) -> Event:
+        """Check every attribute and build the event.
+
+        Args:
+            id: What, together with `source`, is unique for ever.
+            source: A URI-reference.
+            type: The type, as in `batuta.events.types`.
+            time: When it happened: an aware datetime or an RFC 3339 text.
+            data: A JSON object.
+            subject: What it is about, within the source.
+            dataschema: A URI, if the producer names one.
+            extensions: Names of [a-z0-9], at most 20 long; values text, 32-bit integers or booleans.
+            parsed: `data` comes out of a JSON parser, which lets no NaN through: spare the walk.
+
+        Raises:
+            InvalidEvent: with the attribute's name.
+        """
+        _check_text("id", id)
+        _check_text("type", type)
+        _check_uri("source", source)
+        if subject is not None:
+            _check_text("subject", subject)
+        if dataschema is not None:
+            _check_uri("dataschema", dataschema)
+            if ":" not in dataschema:
+                raise InvalidEvent("dataschema", "must be an absolute URI")
+        if data.__class__ is not dict:
+            raise InvalidEvent("data", "must be a JSON object")
+        if not parsed:
+            _check_json("data", data)
+        moment = parse_time(time) if isinstance(time, str) else _utc(time)
+        checked = _check_extensions(extensions) if extensions else NO_EXTENSIONS
+        return cls(id, source, type, moment, data, subject, dataschema, checked)
+
+    @classmethod
+    def from_json(cls, document: Any, *, parsed: bool = True) -> Event:
+        """Read the structured JSON form, as a parser gave it.
+
+        Raises:
+            InvalidEvent: an attribute is missing or wrong, or the data is not a JSON object.
+        """
+        if not isinstance(document, dict):
+            raise InvalidEvent("event", "must be a JSON object")
+        if document.get("specversion") != SPEC_VERSION:
+            raise InvalidEvent("specversion", 'must be "1.0"')
+        content = document.get("datacontenttype")
+        if content is not None and not (isinstance(content, str) and _JSON_CONTENT.fullmatch(content)):
+            raise InvalidEvent("datacontenttype", "must be a JSON media type such as application/json")
+        if document.get("data_base64") is not None:
+            raise InvalidEvent("data_base64", "binary data is not accepted: send a JSON object as data")
+        for name in ("id", "source", "type", "time", "data"):
+            if document.get(name) is None:
+                raise InvalidEvent(name, "is required")
+        extensions = {
+            name: value for name, value in document.items() if name not in _ATTRIBUTES and value is not None
+        }
+        return cls.create(
+            id=document["id"],
+            source=document["source"],
+            type=document["type"],
+            time=document["time"],
+            data=document["data"],
+            subject=document.get("subject"),
+            dataschema=document.get("dataschema"),
+            extensions=extensions,
+            parsed=parsed,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The structured JSON form."""
+        document: dict[str, Any] = {
+            "specversion": SPEC_VERSION,
+            "id": self.id,
+            "source": self.source,
+            "type": self.type,
+            "time": format_time(self.time),
+            "datacontenttype": "application/json",
+        }
+        if self.subject is not None:
+            document["subject"] = self.subject
+        if self.dataschema is not None:
+            document["dataschema"] = self.dataschema
+        return document | dict(self.extensions) | {"data": self.data}
+
+
+def parse_time(text: object) -> datetime:
+    """RFC 3339 to an aware UTC datetime; digits beyond the microsecond are cut, a leap second is its next second.
+
+    Raises:
+        InvalidEvent: field `time`.
+    """
+    match = _RFC3339.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise InvalidEvent(
+            "time", "must be an RFC 3339 date and time with an offset, such as 2025-11-12T11:00:00Z"
+        )
+    assert isinstance(text, str)
+    if match[7] is None or len(match[7]) in (3, 6):
+        try:
+            return datetime.fromisoformat(text.upper()).astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+    return _parse_odd_time(match)
+
+
+def _parse_odd_time(match: re.Match[str]) -> datetime:
+    from datetime import timedelta, timezone
+
+    year, month, day, hour, minute, second = (int(match[n]) for n in range(1, 7))
+    offset_hours, offset_minutes = int(match[9] or 0), int(match[10] or 0)
+    try:
+        if offset_hours > 23 or offset_minutes > 59:
+            raise ValueError
+        offset = timedelta(hours=offset_hours, minutes=offset_minutes) * (-1 if match[8] == "-" else 1)
+        leap = second == 60 and minute == 59
+        moment = datetime(
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            59 if leap else second,
+            0 if leap else int((match[7] or "0").ljust(6, "0")[:6]),
+            tzinfo=timezone(offset),
+        ).astimezone(UTC)
+        return moment + timedelta(seconds=1) if leap else moment
+    except (ValueError, OverflowError):
+        raise InvalidEvent("time", "is no date and time that exists") from None
+
+
+def format_time(moment: datetime) -> str:
+    """RFC 3339 in UTC, with as many digits as the moment has."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _utc(moment: datetime) -> datetime:
+    if not isinstance(moment, datetime):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidEvent("time", "must be a date and time")
+    if moment.tzinfo is None or moment.utcoffset() is None:
+        raise InvalidEvent("time", "must have a time zone")
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+
+
+def _check_text(field: str, value: object) -> None:
+    if value.__class__ is not str:
+        raise InvalidEvent(field, "must be a text")
+    assert isinstance(value, str)
+    if not value:
+        raise InvalidEvent(field, "must not be empty")
+    if len(value) > _MAX_ATTRIBUTE:
+        raise InvalidEvent(field, f"must not be longer than {_MAX_ATTRIBUTE} characters")
+    if not value.isprintable() and _FORBIDDEN.search(value):
+        raise InvalidEvent(field, "must not contain control characters")
+
+
+def _check_uri(field: str, value: object) -> None:
+    _check_text(field, value)
+    assert isinstance(value, str)
+    if not (_URI_CHARACTERS.fullmatch(value) and _SCHEME_OR_RELATIVE.match(value)):
+        raise InvalidEvent(field, "must be a URI-reference (RFC 3986)")
+
+
+def _check_extensions(extensions: Mapping[str, Extension]) -> Mapping[str, Extension]:
+    for name, value in extensions.items():
+        if not isinstance(name, str) or not _EXTENSION_NAME.fullmatch(name):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidEvent("extensions", "names must be 1 to 20 of a-z and 0-9")
+        if name in _ATTRIBUTES:
+            raise InvalidEvent(name, "is an attribute of the event, not an extension")
+        if value.__class__ is str:
+            _check_text(name, value)
+        elif value.__class__ is int:
+            if value not in _INT32:
+                raise InvalidEvent(name, "must be a 32-bit integer")
+        elif value.__class__ is not bool:
+            raise InvalidEvent(name, "must be a text, an integer or a boolean")
+    return MappingProxyType(dict(extensions))
+
+
+def _check_json(path: str, value: object) -> None:
+    """Refuse what JSON cannot say; the walk keeps its own stack, so depth costs no recursion."""
+    stack: list[tuple[str, object]] = [(path, value)]
+    while stack:
+        where, item = stack.pop()
+        if item is None or isinstance(item, str | bool | int):
+            continue
+        if isinstance(item, float):
+            if not math.isfinite(item):
+                raise InvalidEvent(where, "must be a finite number")
+        elif isinstance(item, dict):
+            for name, inner in item.items():
+                if not isinstance(name, str):
+                    raise InvalidEvent(where, "must have texts as names")
+                stack.append((f"{where}.{name}", inner))
+        elif isinstance(item, list | tuple):
+            stack.extend((f"{where}[]", inner) for inner in item)
+        else:
+            raise InvalidEvent(where, f"cannot be written as JSON ({item.__class__.__name__})")

@@ -1,0 +1,170 @@
+"""Every type of event, in one table: where it comes from and how its subject, id and time are made.
+
+Types are `com.<vendor>.<things>.<past tense>`, whatever the vendor's topic is called. A key that ends in `.*` is a
+family; `lookup` takes the exact type first and the longest family next. Types of a project's own are not listed here:
+over `POST /events` any type is accepted whose contract the project holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """One row of the table; the rules are for people, the connectors carry them out."""
+
+    type: str
+    vendor_name: str
+    connector: str
+    dataset: str
+    contract: str
+    subject: str
+    id: str
+    time: str
+
+
+_SHOPIFY_ID: Final = "X-Shopify-Webhook-Id (the same on every retry)"
+_SHOPIFY_TIME: Final = "X-Shopify-Triggered-At, else updated_at, else created_at of the payload"
+_GITHUB_ID: Final = "X-GitHub-Delivery (the same on redelivery)"
+_OWN_ID: Final = "the producer's id"
+_OWN_TIME: Final = "the producer's time"
+
+
+def _shopify(
+    type: str, topic: str, dataset: str, contract: str, subject: str, time: str = _SHOPIFY_TIME
+) -> EventType:
+    return EventType(
+        f"com.shopify.{type}", topic, "shopify", dataset, f"shopify.{contract}", subject, _SHOPIFY_ID, time
+    )
+
+
+def _github(type: str, event: str, dataset: str, contract: str, subject: str, time: str) -> EventType:
+    return EventType(
+        f"com.github.{type}", event, "github", dataset, f"github.{contract}", subject, _GITHUB_ID, time
+    )
+
+
+_GID: Final = "admin_graphql_api_id of the payload"
+_HEADER_TIME: Final = "X-Shopify-Triggered-At"
+
+_TABLE: Final = (
+    _shopify("orders.created", "orders/create", "orders", "order", _GID),
+    _shopify("orders.updated", "orders/updated", "orders", "order", _GID),
+    _shopify("orders.cancelled", "orders/cancelled", "orders", "order", _GID),
+    _shopify("orders.paid", "orders/paid", "orders", "order", _GID),
+    _shopify("orders.fulfilled", "orders/fulfilled", "orders", "order", _GID),
+    _shopify("orders.partially_fulfilled", "orders/partially_fulfilled", "orders", "order", _GID),
+    _shopify(
+        "orders.deleted", "orders/delete", "orders", "order_deleted", "gid://shopify/Order/{id}", _HEADER_TIME
+    ),
+    _shopify(
+        "order_transactions.created",
+        "order_transactions/create",
+        "order_transactions",
+        "order_transaction",
+        _GID,
+    ),
+    _shopify("refunds.created", "refunds/create", "refunds", "refund", _GID),
+    _shopify("products.created", "products/create", "products", "product", _GID),
+    _shopify("products.updated", "products/update", "products", "product", _GID),
+    _shopify(
+        "products.deleted",
+        "products/delete",
+        "products",
+        "product_deleted",
+        "gid://shopify/Product/{id}",
+        _HEADER_TIME,
+    ),
+    _shopify(
+        "app.uninstalled", "app/uninstalled", "shop", "app_uninstalled", "the shop's domain", _HEADER_TIME
+    ),
+    _shopify(
+        "shop.redact_requested", "shop/redact", "shop", "shop_redact", "the shop's domain", _HEADER_TIME
+    ),
+    _shopify(
+        "customers.data_requested",
+        "customers/data_request",
+        "privacy",
+        "customers_data_request",
+        "none",
+        _HEADER_TIME,
+    ),
+    _shopify(
+        "customers.redact_requested", "customers/redact", "privacy", "customers_redact", "none", _HEADER_TIME
+    ),
+    _github(
+        "pull_request.*",
+        "pull_request",
+        "pull_requests",
+        "pull_request",
+        "pull_request.number",
+        "pull_request.updated_at",
+    ),
+    _github(
+        "release.*",
+        "release",
+        "releases",
+        "release",
+        "release.id",
+        "release.published_at, else release.created_at",
+    ),
+    _github("issues.*", "issues", "issues", "issue", "issue.number", "issue.updated_at"),
+    _github(
+        "push.pushed", "push", "pushes", "push", "ref", "head_commit.timestamp, else the time of receipt"
+    ),
+    _github(
+        "*",
+        "any other event",
+        "other",
+        "other",
+        "none",
+        "updated_at of the thing named by the event, else the time of receipt",
+    ),
+    EventType(
+        "com.batuta.spend.recorded",
+        "POST /events",
+        "events",
+        "spend",
+        "batuta.spend",
+        "the producer's",
+        _OWN_ID,
+        _OWN_TIME,
+    ),
+    EventType(
+        "com.batuta.survey.answered",
+        "POST /events",
+        "events",
+        "surveys",
+        "batuta.survey",
+        "the producer's",
+        _OWN_ID,
+        _OWN_TIME,
+    ),
+)
+
+EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType({row.type: row for row in _TABLE})
+
+
+def lookup(type: str) -> EventType | None:
+    """The row of a type: its own, else that of the longest family it belongs to, else None."""
+    exact = EVENT_TYPES.get(type)
+    if exact is not None:
+        return exact
+    prefix = type
+    while "." in prefix:
+        prefix = prefix.rpartition(".")[0]
+        family = EVENT_TYPES.get(f"{prefix}.*")
+        if family is not None:
+            return family
+    return None
+
+
+def matches(pattern: str, type: str) -> bool:
+    """Whether a trigger's pattern, a type or a prefix with `.*`, takes in this type."""
+    if pattern.endswith(".*"):
+        return type.startswith(pattern[:-1])
+    return pattern == type

@@ -1,0 +1,1 @@
+"""Landing: the one way in, from a vendor's delivery to a committed, masked event."""

@@ -1,0 +1,114 @@
+"""What passes through landing: a vendor's delivery, a connector's reading of it, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+from batuta.errors import BatutaError
+from batuta.events.event import Event
+
+Way: TypeAlias = Literal["webhook", "poll", "backfill", "replay", "post", "file"]
+State: TypeAlias = Literal["landed", "duplicate", "quarantined", "filtered"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a vendor sent, untouched. Header names are lower case; the body is the raw bytes that were signed."""
+
+    product: str
+    connector: str
+    account: str | None
+    headers: Mapping[str, str]
+    body: bytes
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One event a connector read from a delivery, not yet checked against its contract.
+
+    `entity` and `version` are the second key: a backfill is a duplicate where they have landed before.
+    """
+
+    event: Event
+    dataset: str
+    connector: str
+    entity: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A connector's reading of one delivery.
+
+    `filtered` counts what the connector knows and leaves out on purpose (a ping); `note` says why.
+    """
+
+    candidates: tuple[Candidate, ...]
+    dataset: str
+    filtered: int = 0
+    note: str | None = None
+
+
+Parse: TypeAlias = Callable[[Delivery], Parsed]
+
+
+class Rejected(BatutaError):
+    """A delivery that cannot be accepted as it is; it goes to quarantine with this code and reason.
+
+    `code` is a short snake-case word (`json`, `signature`, `headers`, `contract`); the message never holds a value.
+    """
+
+    def __init__(self, code: str, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class CursorMove:
+    """A poll's or reader's new position, committed together with the events it covers."""
+
+    consumer: str
+    product: str
+    position: Any
+
+
+@dataclass(frozen=True, slots=True)
+class LandingCounts:
+    """What came, by what became of it."""
+
+    landed: int = 0
+    duplicate: int = 0
+    quarantined: int = 0
+    filtered: int = 0
+
+    def __add__(self, other: LandingCounts) -> LandingCounts:
+        return LandingCounts(
+            self.landed + other.landed,
+            self.duplicate + other.duplicate,
+            self.quarantined + other.quarantined,
+            self.filtered + other.filtered,
+        )
+
+    @property
+    def total(self) -> int:
+        """Everything the source sent."""
+        return self.landed + self.duplicate + self.quarantined + self.filtered
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one delivery.
+
+    A delivery of several events is `quarantined` if any of them is, else `landed` if any of them is; `counts` has all.
+    """
+
+    state: State
+    event_id: str | None
+    reason: str | None = None
+    quarantine_id: str | None = None
+    counts: LandingCounts = LandingCounts()
