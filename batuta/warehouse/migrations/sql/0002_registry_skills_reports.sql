@@ -71,10 +71,15 @@ create table batuta.skill_runs (
     trace text,
     caller text not null,
     roles text[] not null,
+    locale text not null,
+    currency text not null,
+    timezone text not null,
     status text not null check (status in ('ok', 'failed', 'denied', 'invalid')),
     error text,
     input_digest text,
     facts_digest text,
+    -- Everything a replay needs, by digest: context, clock, seed, queries with their rows, templates.
+    record_digest text,
     output_digest text,
     batch_to bigint,
     latency_ms integer not null,
@@ -95,6 +100,13 @@ create table batuta.facts (
     -- Where the number came from: relation, filter, columns, query, row count, batch, sample of event ids.
     lineage jsonb not null,
     unique (skill_run, name)
+);
+
+-- What facts' lineage points at: event lists and the queries that make them. Content-addressed, no secrets.
+create table batuta.lineage_records (
+    digest text primary key,
+    kind text not null check (kind in ('events', 'query')),
+    content text not null
 );
 
 create table batuta.chunks (
