@@ -1,0 +1,150 @@
+"""Every setting of BATUTA, in one place.
+
+Settings come from the environment (`BATUTA_<NAME>`) and from `.env` in the project folder; the environment
+wins. Only the rims (command line, gateway, code location) call `get_settings`; everything else takes settings
+as an argument.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PlainSerializer, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from batuta.errors import UsageError
+
+PREFIX = "BATUTA_"
+PROJECT_MARKS = ("batuta.yaml", "pyproject.toml")
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Folder = Annotated[Path, PlainSerializer(str)]
+
+
+class Settings(BaseSettings):
+    """Settings of one installation. Relative paths are taken from the project folder."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+
+    project: Folder = Field(
+        default=Path(),
+        description="Project folder: the nearest parent of the current folder "
+        "with `batuta.yaml` or `pyproject.toml`.",
+    )
+    home: Folder = Field(
+        default=Path(".batuta"), description="Where BATUTA keeps its data, keys, logs and embedded database."
+    )
+    cache: Folder = Field(
+        default=Path(),
+        description="Per-user cache of what takes long to build; "
+        "by default `$XDG_CACHE_HOME/batuta` or `~/.cache/batuta`.",
+    )
+    environment: Literal["development", "production"] = Field(
+        default="development",
+        description="`development` allows what `production` refuses (unsigned webhooks).",
+    )
+
+    database_url: str | None = Field(
+        default=None,
+        description="PostgreSQL with TimescaleDB and pgvector: `postgresql://user:password@host/database`. "
+        "Unset: an embedded server under `home`.",
+    )
+    database_port: Port = Field(default=54329, description="Port of the embedded server, on 127.0.0.1.")
+
+    gateway_host: str = Field(default="127.0.0.1", description="Address the gateway listens on.")
+    gateway_port: Port = Field(default=8600, description="Port of the gateway.")
+    dagster_port: Port = Field(default=3000, description="Port of the Dagster UI, on 127.0.0.1.")
+    docs_port: Port = Field(default=8601, description="Port of the dbt documentation site, on 127.0.0.1.")
+    max_body_bytes: int = Field(
+        default=26_214_400, gt=0, description="Largest request body the gateway accepts, in bytes."
+    )
+
+    secrets_dir: Folder = Field(
+        default=Path(),
+        description="Folder of secret files, one secret a file; by default `secrets` under `home`.",
+    )
+    outbox_dir: Folder = Field(
+        default=Path(),
+        description="Where mails are written when no SMTP is set; by default `outbox` under `home`.",
+    )
+    reports_dir: Folder = Field(
+        default=Path(), description="Where report pages are written; by default `reports` under `home`."
+    )
+    smtp_url: SecretStr | None = Field(
+        default=None,
+        description="Mail server, as `smtp://user:password@host:587?starttls=1`; "
+        "unset: mails go to the outbox.",
+    )
+    mail_from: str = Field(default="batuta@localhost", description="Sender of the mails.")
+
+    log_format: Literal["console", "json"] = Field(
+        default="console", description="Form of the log on standard error."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level that is logged."
+    )
+
+    @model_validator(mode="after")
+    def _resolve_paths(self) -> Self:
+        project = self.project.expanduser().resolve()
+        home = (project / self.home.expanduser()).resolve()
+        paths = {
+            "project": project,
+            "home": home,
+            "cache": self.cache if self.cache != Path() else _default_cache(),
+            "secrets_dir": self.secrets_dir if self.secrets_dir != Path() else home / "secrets",
+            "outbox_dir": self.outbox_dir if self.outbox_dir != Path() else home / "outbox",
+            "reports_dir": self.reports_dir if self.reports_dir != Path() else home / "reports",
+        }
+        for name, path in paths.items():
+            object.__setattr__(self, name, (project / path.expanduser()).resolve())
+        return self
+
+
+def get_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from the environment and the project's `.env`, anew at each call.
+
+    Raises:
+        UsageError: a value does not fit; the message names the variable.
+    """
+    environ = os.environ if environ is None else environ
+    project = find_project(Path.cwd(), environ)
+    try:
+        return Settings(project=project, _env_file=project / ".env")  # pyright: ignore[reportCallIssue]
+    except ValidationError as error:
+        problems = [
+            f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}"
+            for e in error.errors(include_input=False)
+        ]
+        raise UsageError(
+            "; ".join(problems),
+            hint=f"Set it in the environment or in {project / '.env'}; docs/settings.md lists all.",
+        ) from None
+
+
+def find_project(start: Path, environ: Mapping[str, str]) -> Path:
+    """The project folder: `BATUTA_PROJECT`, else the nearest parent that looks like one, else `start`."""
+    named = environ.get(f"{PREFIX}PROJECT")
+    if named:
+        return Path(named).expanduser().resolve()
+    for folder in (start, *start.parents):
+        if any((folder / mark).is_file() for mark in PROJECT_MARKS):
+            return folder.resolve()
+    return start.resolve()
+
+
+def describe() -> list[tuple[str, str, str]]:
+    """Every setting as (variable, default, description), for the documentation."""
+    rows: list[tuple[str, str, str]] = []
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default in (None, Path()) else str(field.default)
+        rows.append((f"{PREFIX}{name.upper()}", default, field.description or ""))
+    return rows
+
+
+def _default_cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "batuta"

@@ -1,0 +1,47 @@
+"""Structured logging and trace ids.
+
+Log what happened, to which product and with which id; never a payload, never a header, never personal data.
+Logs go to standard error, so that standard output stays for results.
+"""
+
+import logging
+import secrets
+import sys
+from typing import TYPE_CHECKING, Any, cast
+
+import structlog
+
+if TYPE_CHECKING:
+    from batuta.settings import Settings
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def configure_logging(settings: "Settings") -> None:
+    """Set the form and the least level of the process's log."""
+    timestamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        timestamp,
+    ]
+    if settings.log_format == "json":
+        rendering: list[Any] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    else:
+        rendering = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    structlog.configure(
+        processors=[*shared, *rendering],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[settings.log_level]),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
+    """A logger whose lines carry `logger=name`."""
+    return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(logger=name))
+
+
+def new_trace_id() -> str:
+    """A new W3C trace context, `00-<trace>-<span>-01`."""
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"

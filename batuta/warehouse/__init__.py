@@ -1,0 +1,1 @@
+"""The warehouse: PostgreSQL with TimescaleDB and pgvector, its connections and its migrations."""
