@@ -1,0 +1,1 @@
+"""Personal data: how it is recognised, normalised, hashed, tokenised and masked."""
