@@ -22,3 +22,15 @@ grant select (digest, media_type, created_at) on batuta.blobs to batuta_reader;
 
 grant select on batuta.decisions, batuta.batches, batuta.registry, batuta.skill_runs, batuta.facts, batuta.blobs, batuta.intake_counts to batuta_auditor;
 grant select (id, product, connector, account, way, reason_code, reason, field, attempts, received_at, last_attempt_at, state, replayed_batch) on batuta.quarantine to batuta_auditor;
+
+-- dbt builds here, as the owner; it needs no right to create schemas. New relations are readable at once.
+do $$
+declare
+    layer text;
+begin
+    foreach layer in array array['batuta_staging', 'batuta_intermediate', 'batuta_marts', 'batuta_live'] loop
+        execute format('create schema if not exists %I authorization batuta_owner', layer);
+        execute format('grant usage on schema %I to batuta_reader', layer);
+    end loop;
+end
+$$;
