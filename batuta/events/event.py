@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -71,7 +71,7 @@ class Event:
     data: dict[str, Any]
     subject: str | None = None
     dataschema: str | None = None
-    extensions: Mapping[str, Extension] = NO_EXTENSIONS
+    extensions: Mapping[str, Extension] = field(default_factory=lambda: NO_EXTENSIONS)
 
     @classmethod
     def create(
