@@ -196,16 +196,15 @@ class _Writer:
 
     def _numbers(self, node: Node) -> list[tuple[str, list[str]]]:
         checks = self._allowed(node, int)
-        for keyword, sign in (
-            ("minimum", "<"),
-            ("maximum", ">"),
-            ("exclusiveMinimum", "<="),
-            ("exclusiveMaximum", ">="),
+        for keyword, sign, words in (
+            ("minimum", "<", "at least"),
+            ("maximum", ">", "at most"),
+            ("exclusiveMinimum", "<=", "more than"),
+            ("exclusiveMaximum", ">=", "less than"),
         ):
             if keyword in node.limits:
                 limit = node.limits[keyword]
-                lines_message = f"must not be {sign} {limit}"
-                checks.append(f"if x {sign} {limit!r}: {_violation(node, lines_message)}")
+                checks.append(f"if x {sign} {limit!r}: {_violation(node, f'must be {words} {limit}')}")
         whole = [f"x = _integer(x, {node.path!r})"] if "number" not in node.types else []
         return [("x.__class__ is int", checks), ("x.__class__ is float", [*whole, *checks])]
 

@@ -135,6 +135,12 @@ create table batuta.vault (
     created_at timestamptz not null
 );
 
+-- Which master keys this database was filled with; the keys themselves stay outside.
+create table batuta.key_fingerprint (
+    only_row boolean primary key default true check (only_row),
+    fingerprint text not null
+);
+
 -- Positions of readers (batch numbers) and of polls (whatever the vendor calls a cursor).
 create table batuta.cursors (
     consumer text not null,

@@ -1,0 +1,1 @@
+"""Policy: what may land and how, decided once per product, event type, policy and contract."""
