@@ -1,0 +1,265 @@
+"""GitHub webhooks: verify and parse.
+
+GitHub does not repeat a failed delivery on its own; a delivery that is asked for again keeps its id. Events
+and actions this module has never heard of are read like any other: GitHub adds them without notice.
+Protocol: docs.github.com/webhooks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+import orjson
+
+from batuta.events.event import format_time
+from batuta.events.types import lookup
+from batuta.landing.model import Candidate, Delivery, Parsed, Rejected
+from sensors.connectors import signature
+from sensors.connectors.protocol import BadSignature
+from sensors.connectors.reading import (
+    JsonObject,
+    build,
+    json_object,
+    moment_at,
+    number_at,
+    object_at,
+    required_header,
+    text_at,
+)
+
+NAME: Final = "github"
+MEDIA_TYPES: Final = frozenset({"application/json"})
+SIGNATURE: Final = "x-hub-signature-256"
+EVENT: Final = "x-github-event"
+DELIVERY_ID: Final = "x-github-delivery"
+ENTERPRISE_HOST: Final = "x-github-enterprise-host"
+REQUIRED_HEADERS: Final = (EVENT, DELIVERY_ID)
+
+OTHER: Final = "other"
+_WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_FULL_NAME: Final = re.compile(r"[A-Za-z0-9_-]+/[A-Za-z0-9._-]+")
+_LOGIN: Final = re.compile(r"[A-Za-z0-9_-]+")
+_HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
+# Members that are circumstances or persons, never what an event is about.
+_CIRCUMSTANCES: Final = frozenset(
+    {"repository", "organization", "installation", "enterprise", "sender", "changes"}
+    | {
+        "member",
+        "membership",
+        "user",
+        "blocked_user",
+        "invitation",
+        "assignee",
+        "requested_reviewer",
+        "pusher",
+    }
+)
+_TIMES: Final = ("updated_at", "completed_at", "submitted_at", "published_at", "created_at", "started_at")
+
+
+@dataclass(frozen=True, slots=True)
+class _Thing:
+    """The object an event is about, where its subject stands in it, and what its page is called."""
+
+    member: str
+    subject: str
+    page: str
+
+
+_THINGS: Final[Mapping[str, _Thing]] = MappingProxyType(
+    {
+        "pull_request": _Thing("pull_request", "number", "pull"),
+        "issues": _Thing("issue", "number", "issues"),
+        "release": _Thing("release", "id", "releases"),
+    }
+)
+
+
+def verify(delivery: Delivery, secrets: Sequence[bytes]) -> None:
+    """Check X-Hub-Signature-256: `sha256=` and the hex HMAC-SHA256 over the raw body. SHA-1 counts nothing.
+
+    Raises:
+        Unsigned, BadSignature, NoSecret: see `Connector.verify`.
+    """
+    signature.require_secrets(secrets)
+    presented = signature.require_header(delivery.headers.get(SIGNATURE), "X-Hub-Signature-256").strip()
+    method, separator, digest = presented.partition("=")
+    if not separator or method != "sha256":
+        raise BadSignature("the signature must begin with sha256=")
+    signature.check((signature.from_hex(digest),), secrets, delivery.body)
+
+
+def parse(delivery: Delivery) -> Parsed:
+    """Read one webhook; a ping is counted and left out.
+
+    Raises:
+        Rejected: a header or an attribute is missing or wrong, the body is no JSON object.
+    """
+    name = _word(required_header(delivery, EVENT), EVENT)
+    delivery_id = required_header(delivery, DELIVERY_ID)
+    payload = json_object(delivery.body)
+    if name == "ping":
+        return Parsed(candidates=(), dataset=OTHER, filtered=1, note="ping")
+    _check_account(delivery, payload)
+
+    event_type = f"com.github.{name}.{_action(name, payload)}"
+    row = lookup(event_type)
+    dataset = row.dataset if row is not None else OTHER
+    source = _source(delivery, payload)
+    subject = _subject(name, payload)
+    moment = _time(name, payload)
+    event = build(
+        id=delivery_id,
+        source=source,
+        type=event_type,
+        time=moment or delivery.received_at,
+        subject=subject,
+        data=payload,
+        extensions=None if moment else {"timebasis": "received"},
+    )
+    entity, version = _entity(name, source, subject, payload)
+    candidate = Candidate(event=event, dataset=dataset, connector=NAME, entity=entity, version=version)
+    return Parsed(candidates=(candidate,), dataset=dataset)
+
+
+def same_account(configured: str, named: str) -> bool:
+    """Whether both name one owner or repository; case does not count."""
+    return configured.strip().lower() == named.strip().lower()
+
+
+def _word(text: str, field: str) -> str:
+    if not _WORD.fullmatch(text):
+        raise Rejected("event_name", "must be a lower-case word of letters, digits and _", field=field)
+    return text
+
+
+def _action(event: str, payload: JsonObject) -> str:
+    """The action, in the past tense already; an event without one is merely received."""
+    action = payload.get("action")
+    if action is None:
+        return "pushed" if event == "push" else "received"
+    if not isinstance(action, str):
+        raise Rejected("shape", "must be a text", field="action")
+    return _word(action, "action")
+
+
+def _check_account(delivery: Delivery, payload: JsonObject) -> None:
+    """A configured account is an owner or a repository; a payload that names neither cannot contradict it."""
+    if delivery.account is None:
+        return
+    full_name = text_at(object_at(payload, "repository"), "full_name")
+    names = [text_at(object_at(payload, "organization"), "login")]
+    if full_name is not None:
+        names += [full_name, full_name.partition("/")[0]]
+    named = [name for name in names if name is not None]
+    if named and not any(same_account(delivery.account, name) for name in named):
+        raise Rejected(
+            "account",
+            "the delivery is of another account than the one configured for this address",
+            field="repository",
+        )
+
+
+def _source(delivery: Delivery, payload: JsonObject) -> str:
+    """One source per repository, from its full name.
+
+    `repository.url` is the API's address in some events and the page's in others. What belongs to no repository
+    is its organization's, its enterprise's, its app installation's, or the site's own.
+    """
+    host = delivery.headers.get(ENTERPRISE_HOST, "").strip().lower() or "github.com"
+    if not _HOST.fullmatch(host):
+        raise Rejected("headers", "must be a host name", field=ENTERPRISE_HOST)
+    site = f"https://{host}"
+    repository = object_at(payload, "repository")
+    if repository:
+        return f"{site}/{_name(repository, 'full_name', _FULL_NAME, 'repository')}"
+    organization = object_at(payload, "organization")
+    if organization:
+        return f"{site}/{_name(organization, 'login', _LOGIN, 'organization')}"
+    enterprise = text_at(object_at(payload, "enterprise"), "slug")
+    if enterprise is not None and _LOGIN.fullmatch(enterprise):
+        return f"{site}/enterprises/{enterprise}"
+    installation = number_at(object_at(payload, "installation"), "id")
+    return site if installation is None else f"{site}/settings/installations/{installation}"
+
+
+def _name(member: JsonObject, field: str, form: re.Pattern[str], owner: str) -> str:
+    name = text_at(member, field)
+    if name is None or not form.fullmatch(name):
+        raise Rejected("identity", "is missing or not a name GitHub allows", field=f"{owner}.{field}")
+    return name
+
+
+def _subject(event: str, payload: JsonObject) -> str | None:
+    thing = _THINGS.get(event)
+    if thing is not None:
+        number = number_at(object_at(payload, thing.member), thing.subject)
+        if number is None:
+            raise Rejected(
+                "identity", "is missing or no whole number", field=f"{thing.member}.{thing.subject}"
+            )
+        return str(number)
+    if event == "push":
+        return text_at(payload, "ref")
+    number = number_at(_about(event, payload), "id")
+    return None if number is None else str(number)
+
+
+def _about(event: str, payload: JsonObject) -> JsonObject:
+    """The object an event is about: that of its own name, else the first that is no mere circumstance."""
+    things = {
+        name: value
+        for name, value in payload.items()
+        if name not in _CIRCUMSTANCES and isinstance(value, dict)
+    }
+    return things[event] if event in things else next(iter(things.values()), {})
+
+
+def _time(event: str, payload: JsonObject) -> datetime | None:
+    """When it happened by GitHub's account, None if the payload does not say."""
+    if event == "push":
+        return moment_at(object_at(payload, "head_commit"), "timestamp") or _pushed_at(payload)
+    thing = _THINGS.get(event)
+    about = object_at(payload, thing.member) if thing else _about(event, payload)
+    if event == "release" and payload.get("action") == "published":
+        return moment_at(about, "published_at", *_TIMES)
+    return moment_at(about, *_TIMES) or moment_at(payload, "starred_at", *_TIMES)
+
+
+def _pushed_at(payload: JsonObject) -> datetime | None:
+    """`repository.pushed_at` is in seconds in a push, a text everywhere else."""
+    repository = object_at(payload, "repository")
+    seconds = number_at(repository, "pushed_at")
+    if seconds is None:
+        return moment_at(repository, "pushed_at")
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _entity(
+    event: str, source: str, subject: str | None, payload: JsonObject
+) -> tuple[str | None, str | None]:
+    """The second key: a page's address and its version. A deletion is no version of anything."""
+    thing = _THINGS.get(event)
+    if thing is None or payload.get("action") in ("deleted", "transferred"):
+        return None, None
+    about = object_at(payload, thing.member)
+    if event == "release":
+        return f"{source}/{thing.page}/{subject}", _release_version(about)
+    moment = moment_at(about, "updated_at")
+    return (f"{source}/{thing.page}/{subject}", format_time(moment)) if moment else (None, None)
+
+
+def _release_version(release: Mapping[str, Any]) -> str:
+    """A release has no dependable time of update: its version is a digest of what can change."""
+    fields = ("tag_name", "target_commitish", "name", "body", "draft", "prerelease", "published_at")
+    content = orjson.dumps([release.get(name) for name in fields])
+    return hashlib.sha256(content).hexdigest()[:32]
