@@ -1,0 +1,90 @@
+{% macro pull_request_key() %}{{ return(['product', 'repository_id', 'number']) }}{% endmacro %}
+
+{% macro pull_request_version() %}{{ return(['version_at', 'event_id']) }}{% endmacro %}
+
+{# Newest state of each pull request among the events of a window. #}
+{% macro pull_request_states(window) %}
+    with versions as (
+        select
+            *,
+            coalesce(repository_id, repository) as repository_key,
+            coalesce(updated_at, event_time) as version_at
+        from {{ ref('stg_github__pull_requests') }}
+        where {{ window }}
+    )
+
+    select distinct on (versions.product, versions.repository_key, versions.number)
+        versions.product,
+        versions.repository_key as repository_id,
+        versions.repository,
+        versions.number,
+        versions.title,
+        versions.state,
+        coalesce(versions.is_draft, false) as is_draft,
+        coalesce(versions.author_id, versions.author_login) as author_key,
+        coalesce(versions.author_type = 'Bot', false) as is_bot,
+        versions.base_ref,
+        versions.default_branch,
+        versions.created_at,
+        versions.updated_at,
+        versions.closed_at,
+        versions.merged_at,
+        {{ business_date('versions.merged_at', 'products') }} as merged_on,
+        {{ zone_of('products') }} as time_zone,
+        versions.version_at,
+        versions.event_source,
+        versions.event_id,
+        versions.received_at,
+        versions.batch
+    from versions
+    left join {{ ref('stg_registry__products') }} as products on versions.product = products.product
+    order by
+        versions.product, versions.repository_key, versions.number,
+        versions.version_at desc, versions.event_id collate "C" desc
+{% endmacro %}
+
+{% macro release_key() %}{{ return(['product', 'repository_id', 'release_id']) }}{% endmacro %}
+
+{# A deletion is final, whatever arrives after it. #}
+{% macro release_version() %}{{ return(['is_deleted', 'version_at', 'event_id']) }}{% endmacro %}
+
+{# Newest state of each release among the events of a window. #}
+{% macro release_states(window) %}
+    with versions as (
+        select
+            *,
+            coalesce(repository_id, repository) as repository_key,
+            event_type = 'com.github.release.deleted' as is_deleted,
+            coalesce(updated_at, event_time) as version_at
+        from {{ ref('stg_github__releases') }}
+        where {{ window }}
+    )
+
+    select distinct on (versions.product, versions.repository_key, versions.release_id)
+        versions.product,
+        versions.repository_key as repository_id,
+        versions.repository,
+        versions.release_id,
+        versions.tag_name,
+        versions.title,
+        coalesce(versions.author_id, versions.author_login) as author_key,
+        coalesce(versions.author_type = 'Bot', false) as is_bot,
+        coalesce(versions.is_draft, false) as is_draft,
+        coalesce(versions.is_prerelease, false) as is_prerelease,
+        versions.is_deleted,
+        versions.created_at,
+        versions.updated_at,
+        versions.published_at as released_at,
+        {{ business_date('versions.published_at', 'products') }} as released_on,
+        {{ zone_of('products') }} as time_zone,
+        versions.version_at,
+        versions.event_source,
+        versions.event_id,
+        versions.received_at,
+        versions.batch
+    from versions
+    left join {{ ref('stg_registry__products') }} as products on versions.product = products.product
+    order by
+        versions.product, versions.repository_key, versions.release_id,
+        versions.is_deleted desc, versions.version_at desc, versions.event_id collate "C" desc
+{% endmacro %}

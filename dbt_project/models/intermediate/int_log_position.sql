@@ -1,0 +1,24 @@
+-- One row per model that folds the log: how far it has read, and the cut that this run reads to.
+{{ config(unique_key='model') }}
+
+with newest as (
+    select coalesce(max(batch), 0) as batch from {{ ref('stg_registry__batches') }}
+),
+
+models as (
+    select unnest(array['{{ folding_models() | join("', '") }}']) as model
+)
+
+select
+    models.model,
+    {% if is_incremental() %}
+        coalesce(recorded.read_to, 0)::bigint as read_to,
+    {% else %}
+        0::bigint as read_to,
+    {% endif %}
+    newest.batch as up_to
+from models
+cross join newest
+{% if is_incremental() %}
+    left join {{ this }} as recorded on models.model = recorded.model
+{% endif %}

@@ -1,0 +1,11 @@
+-- One row per refund: its newest version as the shop reported it.
+{{
+    config(
+        unique_key=refund_key(),
+        pre_hook="{{ follow_time_zone('business_date', 'refunded_at') }}",
+        post_hook='{{ mark_read() }}',
+        indexes=[{'columns': refund_key(), 'unique': true}],
+    )
+}}
+
+{{ fold(refund_states(batches_of_this_run()), refund_key(), refund_version()) }}

@@ -1,0 +1,10 @@
+-- One row per spend: its newest version.
+{{
+    config(
+        unique_key=spend_key(),
+        post_hook='{{ mark_read() }}',
+        indexes=[{'columns': spend_key(), 'unique': true}],
+    )
+}}
+
+{{ fold(spend_states(batches_of_this_run()), spend_key(), spend_version()) }}

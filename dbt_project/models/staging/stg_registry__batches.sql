@@ -1,0 +1,5 @@
+-- One row per committed landing.
+select
+    batch,
+    committed_at
+from {{ source('registry', 'batches') }}
