@@ -1,8 +1,8 @@
 """The programs of the embedded database: PostgreSQL and pgvector from a wheel, TimescaleDB built into a copy.
 
-A finished tree is kept in the per-user cache, so that another clone need not build again, and copied from there
-to where the server runs, so that reinstalling packages cannot take it away. The source of TimescaleDB is a
-Debian source package; apt checks its signatures.
+A finished tree is kept in the per-user cache, so that another clone need not build again, and copied from
+there to where the server runs, so that reinstalling packages cannot take it away. TimescaleDB comes as
+a Debian source package, whose signature apt checks.
 """
 
 import hashlib

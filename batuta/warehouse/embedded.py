@@ -254,7 +254,7 @@ class EmbeddedServer:
                 waiting = True
             if time.monotonic() > deadline:
                 raise ServerFailed(
-                    f"processes of an earlier server still use {self.data}: pid {', '.join(map(str, orphans))}",
+                    f"an earlier server still uses {self.data}: pid {', '.join(map(str, orphans))}",
                     hint="End them with `kill` and try again.",
                 )
             time.sleep(0.2)
