@@ -34,7 +34,7 @@ def resolve_secrets(
     Args:
         refs: References of a manifest.
         settings: Says where secret files are.
-        where: Manifest field of the references, for messages: `Product arcsat: spec.connectors[0].secretRefs`.
+        where: Manifest field of the references, for messages, as in `arcsat: spec.connectors[0].secretRefs`.
         environment: Environment variables; the process's own when left out.
 
     Raises:
@@ -52,7 +52,9 @@ def resolve_secrets(
 def _from_environment(name: str, variables: Mapping[str, str], where: str) -> bytes:
     value = variables.get(name, "").strip()
     if not value:
-        raise SecretMissing(f"{where}: environment variable {name} is not set", hint=f"set {name} to the secret")
+        raise SecretMissing(
+            f"{where}: environment variable {name} is not set", hint=f"set {name} to the secret"
+        )
     return value.encode()
 
 
@@ -62,7 +64,8 @@ def _from_file(name: str, folder: Path, where: str) -> bytes:
         value = path.read_bytes().strip()
     except OSError as error:
         raise SecretMissing(
-            f"{where}: secret file {path} cannot be read: {error.strerror}", hint=f"write the secret into {path}"
+            f"{where}: secret file {path} cannot be read: {error.strerror}",
+            hint=f"write the secret into {path}",
         ) from None
     if not value:
         raise SecretMissing(f"{where}: secret file {path} is empty", hint=f"write the secret into {path}")

@@ -37,7 +37,8 @@ def write_bundle(home: Path, graph: CompiledGraph) -> Path:
         _replace(current, content)
     except OSError as error:
         raise BundleError(
-            f"cannot write the bundle to {current.parent}: {error.strerror}", hint="free space there, or set BATUTA_HOME"
+            f"cannot write the bundle to {current.parent}: {error.strerror}",
+            hint="free space there, or set BATUTA_HOME",
         ) from error
     return current
 
@@ -53,7 +54,9 @@ def read_bundle(path: Path) -> CompiledGraph:
         graph = CompiledGraph.model_validate(envelope["graph"])
         digest = envelope["digest"]
     except FileNotFoundError:
-        raise BundleError(f"no manifests are applied yet: {path} is not there", hint="run batuta apply PATH") from None
+        raise BundleError(
+            f"no manifests are applied yet: {path} is not there", hint="run batuta apply PATH"
+        ) from None
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
         raise BundleError(f"{path} cannot be read as a bundle", hint="run batuta apply PATH again") from error
     if digest != graph.digest:
@@ -68,8 +71,8 @@ def _replace(path: Path, content: str) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
     except BaseException:
-        os.unlink(name)
+        Path(name).unlink()
         raise

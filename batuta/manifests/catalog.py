@@ -16,7 +16,13 @@ DATASET_SOURCES: Mapping[str, tuple[str, ...]] = {
     "engineering": ("github/pull_requests", "github/releases", "github/issues", "github/pushes"),
     "telemetry": ("github/pull_requests", "github/releases", "events/other"),
 }
-TEXT_SOURCES = ("shopify/products", "github/pull_requests", "github/releases", "github/issues", "events/surveys")
+TEXT_SOURCES = (
+    "shopify/products",
+    "github/pull_requests",
+    "github/releases",
+    "github/issues",
+    "events/surveys",
+)
 AGENTS = ("atlas", "echo", "forge", "helix", "lex", "lumen", "sigma", "vox")
 KPIS = (
     "LTV",
@@ -85,4 +91,6 @@ class Catalog:
 
     def sources(self) -> tuple[str, ...]:
         """Every `connector/dataset` there is."""
-        return tuple(f"{name}/{dataset}" for name, datasets in self.connectors.items() for dataset in datasets)
+        return tuple(
+            f"{name}/{dataset}" for name, datasets in self.connectors.items() for dataset in datasets
+        )

@@ -17,11 +17,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictF
 from pydantic_core import PydanticCustomError
 
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
-SKILL_PATTERN = r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$"
+SKILL_PATTERN = r"^[a-z0-9][a-z0-9_-]*(\.[a-z0-9_]+)+$"
 SOURCE_PATTERN = r"^[a-z0-9_]+/[a-z0-9_]+$"
 EVENT_PATTERN = r"^[a-z0-9_-]+(\.[A-Za-z0-9_-]+)+(\.\*)?$"
 ENVIRONMENT_PATTERN = r"^[A-Z_][A-Z0-9_]*$"
-SECRET_FILE_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$"
+FILE_NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$"
 QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$"
 
 _SECRET_WORDS = re.compile(r"secret|token|passw|credential|api_?key|private_?key", re.IGNORECASE)
@@ -37,7 +37,11 @@ def reads_like_a_secret(key: str) -> bool:
 
 def _schedule(value: str) -> str:
     fields = value.split()
-    if len(fields) != 5 or not _CRON_CHARACTERS.fullmatch(value) or _CRON_EXTENSIONS.search(f"{fields[2]} {fields[4]}"):
+    if (
+        len(fields) != 5
+        or not _CRON_CHARACTERS.fullmatch(value)
+        or _CRON_EXTENSIONS.search(f"{fields[2]} {fields[4]}")
+    ):
         raise PydanticCustomError(
             "schedule", "a schedule has five plain fields: minute, hour, day, month, weekday, as in 0 6 * * *"
         )
@@ -45,7 +49,9 @@ def _schedule(value: str) -> str:
         next(CronSim(value, _CRON_ORIGIN))
     except (CronSimError, StopIteration) as error:
         reason = str(error) or "it never comes"
-        raise PydanticCustomError("schedule", "not a schedule: {reason}", {"reason": reason.lower()}) from None
+        raise PydanticCustomError(
+            "schedule", "not a schedule: {reason}", {"reason": reason.lower()}
+        ) from None
     return " ".join(fields)
 
 
@@ -53,7 +59,9 @@ def _mail_address(value: str) -> str:
     try:
         validate_email(value, check_deliverability=False)
     except EmailNotValidError as error:
-        raise PydanticCustomError("email", "not an e-mail address: {reason}", {"reason": str(error)}) from None
+        raise PydanticCustomError(
+            "email", "not an e-mail address: {reason}", {"reason": str(error)}
+        ) from None
     return value
 
 
@@ -88,7 +96,9 @@ def _quantity(value: object) -> object:
 
 def _inside_project(value: str) -> str:
     if value.startswith("/") or "\\" in value or ".." in value.split("/"):
-        raise PydanticCustomError("outside", "a file is named relative to the project folder and stays inside it")
+        raise PydanticCustomError(
+            "outside", "a file is named relative to the project folder and stays inside it"
+        )
     return value
 
 
@@ -112,7 +122,7 @@ def _no_secret_among_settings(value: object) -> object:
             if isinstance(key, str) and reads_like_a_secret(key):
                 raise PydanticCustomError(
                     "clear_secret",
-                    '"{key}" reads like a secret; name it in secretRefs by reference, env: NAME or file: NAME',
+                    '"{key}" reads like a secret; refer to it in secretRefs by env: NAME or file: NAME',
                     {"key": key},
                 )
     return value
@@ -126,18 +136,20 @@ Description = Annotated[str, Field(max_length=2000)]
 SkillName = Annotated[str, Field(pattern=SKILL_PATTERN, max_length=253)]
 SkillNames = Annotated[tuple[SkillName, ...], Field(min_length=1, max_length=200), AfterValidator(_distinct)]
 SourceName = Annotated[str, Field(pattern=SOURCE_PATTERN, max_length=253)]
-SourceNames = Annotated[tuple[SourceName, ...], Field(min_length=1, max_length=100), AfterValidator(_distinct)]
+SourceNames = Annotated[
+    tuple[SourceName, ...], Field(min_length=1, max_length=100), AfterValidator(_distinct)
+]
 FileRef = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_inside_project)]
 EventPattern = Annotated[str, Field(pattern=EVENT_PATTERN, max_length=253)]
 Schedule = Annotated[str, Field(max_length=100), AfterValidator(_schedule)]
 MailAddress = Annotated[str, Field(max_length=320), AfterValidator(_mail_address)]
 Timezone = Annotated[str, Field(max_length=100), AfterValidator(_timezone)]
 LocaleName = Annotated[str, Field(max_length=20), AfterValidator(_locale)]
-Currency = Annotated[str, Field(max_length=3), AfterValidator(_currency)]
+Currency = Annotated[str, AfterValidator(_currency)]
 Quantity = Annotated[StrictInt | StrictStr, BeforeValidator(_quantity)]
 Setting = Annotated[
     StrictBool | StrictInt | StrictFloat | StrictStr | tuple[StrictStr, ...], BeforeValidator(_setting)
 ]
 Settings = Annotated[dict[Word, Setting], BeforeValidator(_no_secret_among_settings)]
 EnvironmentName = Annotated[str, Field(pattern=ENVIRONMENT_PATTERN, max_length=200)]
-SecretFileName = Annotated[str, Field(pattern=SECRET_FILE_PATTERN, max_length=200)]
+SecretFileName = Annotated[str, Field(pattern=FILE_NAME_PATTERN, max_length=200)]

@@ -38,7 +38,8 @@ class CompiledAgent(Compiled):
     input_schema: dict[str, Any] | None
     output_schema: dict[str, Any] | None
     resources: Resources
-    roles: tuple[str, ...]
+    roles: tuple[str, ...] | None
+    """Roles the agent is held to; None: those its skills ask for."""
     prompts: dict[str, str]
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from batuta.manifests.fields import (
@@ -45,6 +46,10 @@ class Form(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
 
+def _exactly_one_of(*names: str) -> JsonDict:
+    return {"oneOf": [{"required": [name]} for name in names]}
+
+
 def _one_of(form: Form, *names: str) -> None:
     if sum(getattr(form, name) is not None for name in names) != 1:
         raise PydanticCustomError("one_of", "needs exactly one of {names}", {"names": " and ".join(names)})
@@ -61,8 +66,8 @@ def _mapping_not_text(value: object) -> object:
 class Metadata(Form):
     """Name and labels, as Kubernetes knows them."""
 
-    name: Name = Field(description="Name, unique among the manifests of its kind: lower case letters, digits, hyphens.")
-    namespace: Name | None = Field(default=None, description="Kubernetes namespace; not used outside a cluster.")
+    name: Name = Field(description="Unique among the manifests of its kind.")
+    namespace: Name | None = Field(default=None, description="Kubernetes namespace, unused elsewhere.")
     labels: dict[Word, str] = Field(default_factory=dict, description="Labels of your own.")
     annotations: dict[Word, str] = Field(default_factory=dict, description="Annotations of your own.")
 
@@ -70,8 +75,8 @@ class Metadata(Form):
 class SchemaRefs(Form):
     """JSON Schemas that the agent's own skills take and give, relative to the project folder."""
 
-    input_schema_ref: FileRef | None = Field(default=None, description="Schema of the input of the agent's skills.")
-    output_schema_ref: FileRef | None = Field(default=None, description="Schema of the output of the agent's skills.")
+    input_schema_ref: FileRef | None = Field(default=None, description="Schema of what its skills take.")
+    output_schema_ref: FileRef | None = Field(default=None, description="Schema of what its skills give.")
 
 
 class Resources(Form):
@@ -93,14 +98,18 @@ class AgentSpec(Form):
     roles: Words | None = Field(
         default=None, description="Roles the agent runs with; without it, those its skills ask for."
     )
-    prompts: dict[SkillName, Word] = Field(default_factory=dict, description="Prompt of the library, by skill.")
+    prompts: dict[SkillName, Word] = Field(default_factory=dict, description="Prompt by skill.")
 
 
 class SecretRef(Form):
     """Where a secret is kept: an environment variable, or a file in the secrets folder."""
 
-    env: EnvironmentName | None = Field(default=None, description="Environment variable that holds the secret.")
-    file: SecretFileName | None = Field(default=None, description="File that holds the secret, in the secrets folder.")
+    model_config = ConfigDict(json_schema_extra=_exactly_one_of("env", "file"))
+
+    env: EnvironmentName | None = Field(default=None, description="Environment variable of the secret.")
+    file: SecretFileName | None = Field(
+        default=None, description="File of the secret, in the secrets folder."
+    )
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -112,11 +121,13 @@ class ConnectorBinding(Form):
     """A vendor account whose events are this product's."""
 
     type: Word = Field(description="Connector, as in shopify, github, events.")
-    account: Word | None = Field(default=None, description="Account at the vendor: shop domain, repository, mailbox.")
+    account: Word | None = Field(default=None, description="Shop domain, repository, mailbox.")
     secret_refs: tuple[Annotated[SecretRef, BeforeValidator(_mapping_not_text)], ...] = Field(
-        default=(), max_length=10, description="Secrets that sign deliveries; several while one is being rotated."
+        default=(), max_length=10, description="Secrets that sign deliveries; several during a rotation."
     )
-    allow_unsigned: StrictBool = Field(default=False, description="Accept unsigned deliveries; in development only.")
+    allow_unsigned: StrictBool = Field(
+        default=False, description="Accept unsigned deliveries, in development only."
+    )
     settings: Settings = Field(default_factory=dict, description="Settings of the connector; never secrets.")
 
 
@@ -129,9 +140,11 @@ class ProductSpec(Form):
     owners: Annotated[Names, Field(min_length=1)] = Field(description="Agents that answer for the product.")
     policies: Names = Field(default=(), description="Named policies, as in pii-mask-basic, retention-180d.")
     locale: LocaleName = Field(default=DEFAULT_LOCALE, description="Language and formats of reports.")
-    currency: Currency = Field(default=DEFAULT_CURRENCY, description="Currency of the product's books.")
+    currency: Currency = Field(default=DEFAULT_CURRENCY, description="Currency of the books.")
     timezone: Timezone = Field(default=DEFAULT_TIMEZONE, description="Zone of business dates and schedules.")
-    connectors: tuple[ConnectorBinding, ...] = Field(default=(), max_length=100, description="Vendor accounts.")
+    connectors: tuple[ConnectorBinding, ...] = Field(
+        default=(), max_length=100, description="Vendor accounts."
+    )
     sources: dict[Word, SourceNames] = Field(
         default_factory=dict, description="Source assets (connector/dataset) behind each dataset."
     )
@@ -140,8 +153,10 @@ class ProductSpec(Form):
 class Trigger(Form):
     """What starts a pipeline: a clock or an event."""
 
-    schedule: Schedule | None = Field(default=None, description="Five cron fields, in the product's time zone.")
-    event: EventPattern | None = Field(default=None, description="Event type, or a prefix with .* at its end.")
+    model_config = ConfigDict(json_schema_extra=_exactly_one_of("schedule", "event"))
+
+    schedule: Schedule | None = Field(default=None, description="Five cron fields, in the product's zone.")
+    event: EventPattern | None = Field(default=None, description="Event type, or a prefix that ends in .*")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -163,7 +178,9 @@ class Output(Form):
 
     type: Literal["Report"] = Field(description="Report: a page per product and day.")
     channel: Literal["email", "none"] = Field(default="none", description="email sends the report to `to`.")
-    to: Annotated[tuple[MailAddress, ...], Field(max_length=100)] = Field(default=(), description="Recipients.")
+    to: Annotated[tuple[MailAddress, ...], Field(max_length=100)] = Field(
+        default=(), description="Recipients."
+    )
 
     @model_validator(mode="after")
     def _recipients_fit_channel(self) -> Self:
@@ -178,12 +195,14 @@ class PipelineSpec(Form):
     """A selection of the graph with triggers and outputs."""
 
     description: Description | None = Field(default=None, description="What the pipeline is for.")
-    products: Names | None = Field(
-        default=None, min_length=1, description="Products; without it, the one that begins the pipeline's name."
+    products: Annotated[Names, Field(min_length=1)] | None = Field(
+        default=None, description="Products; without it, the one whose name begins the pipeline's."
     )
-    triggers: tuple[Trigger, ...] = Field(default=(), max_length=50, description="Clocks and events that start it.")
-    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=200)] = Field(description="What is wanted.")
-    roles: Words | None = Field(default=None, description="Roles the pipeline asks for; without it, its agents' own.")
+    triggers: tuple[Trigger, ...] = Field(default=(), max_length=50, description="What starts it.")
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=200)] = Field(
+        description="What is wanted."
+    )
+    roles: Words | None = Field(default=None, description="Roles it asks for; without it, its agents' own.")
     outputs: tuple[Output, ...] = Field(default=(), max_length=20, description="What it hands over.")
 
 

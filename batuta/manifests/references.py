@@ -1,0 +1,180 @@
+"""Agents and products compiled: every name they use is looked up, every default filled in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from batuta.manifests.catalog import Catalog
+from batuta.manifests.graph import CompiledAgent, CompiledProduct
+from batuta.manifests.load import Document
+from batuta.manifests.models import Agent, Product
+from batuta.manifests.problems import FieldPath, Problem, closest, unknown
+
+RESERVED_AGENTS = ("ingest", "vector", "reports", "registry")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Names that manifests may refer to: those of manifests, readable or not, and those of the catalog."""
+
+    agents: frozenset[str]
+    products: frozenset[str]
+
+
+def full_skill_name(agent: str, skill: str) -> str:
+    """A skill as everybody but its agent calls it: `build.deploy` of helix is `helix.build.deploy`."""
+    return skill if skill.startswith(f"{agent}.") else f"{agent}.{skill}"
+
+
+def compile_agent(
+    document: Document, manifest: Agent, catalog: Catalog
+) -> tuple[CompiledAgent, tuple[Problem, ...]]:
+    """An agent with its skills by full name, told apart by whether they are implemented."""
+    name, spec = manifest.metadata.name, manifest.spec
+    problems: list[Problem] = []
+    if name in RESERVED_AGENTS or name in catalog.connectors:
+        problems.append(
+            document.problem(("metadata", "name"), f'"{name}" is taken by BATUTA; choose another name')
+        )
+    implemented: list[str] = []
+    declared: list[str] = []
+    for index, skill in enumerate(spec.skills):
+        path: FieldPath = ("spec", "skills", index)
+        full = full_skill_name(name, skill)
+        info = catalog.skill(full)
+        if full in (*implemented, *declared):
+            problems.append(document.problem(path, f"{full} is written twice"))
+        elif info is None:
+            problems.append(_unimplemented(document, path, name, skill, catalog))
+            declared.append(full)
+        else:
+            lacking = sorted(set(info.roles) - set(info.roles if spec.roles is None else spec.roles))
+            if lacking:
+                message = f"{full} needs the role {', '.join(lacking)}; add it to spec.roles"
+                problems.append(document.problem(path, message))
+            implemented.append(full)
+    for skill in spec.prompts:
+        if full_skill_name(name, skill) not in (*implemented, *declared):
+            message = unknown("skill of this agent", skill, spec.skills)
+            problems.append(document.problem(("spec", "prompts", skill), message))
+    contracts = spec.contracts
+    compiled = CompiledAgent(
+        name=name,
+        description=spec.description or "",
+        skills=tuple(implemented),
+        declared=tuple(declared),
+        inputs=spec.inputs,
+        outputs=spec.outputs,
+        input_schema=_schema(document, contracts.input_schema_ref),
+        output_schema=_schema(document, contracts.output_schema_ref),
+        resources=spec.resources,
+        roles=spec.roles,
+        prompts={full_skill_name(name, skill): prompt for skill, prompt in spec.prompts.items()},
+    )
+    return compiled, tuple(problems)
+
+
+def compile_product(
+    document: Document, manifest: Product, catalog: Catalog, names: Names
+) -> tuple[CompiledProduct, tuple[Problem, ...]]:
+    """A product with the source assets behind its datasets."""
+    spec = manifest.spec
+    problems = [
+        *_unknown_words(document, ("spec", "kpis"), "KPI", spec.kpis, catalog.kpis),
+        *_unknown_words(document, ("spec", "owners"), "agent", spec.owners, names.agents),
+        *_unknown_words(document, ("spec", "policies"), "policy", spec.policies, catalog.policies),
+        *_source_problems(document, spec.datasets, spec.sources, catalog),
+        *_connector_problems(document, manifest, catalog),
+    ]
+    datasets = {
+        name: tuple(spec.sources.get(name, catalog.dataset_sources.get(name, ()))) for name in spec.datasets
+    }
+    for index, (name, sources) in enumerate(datasets.items()):
+        if not sources:
+            meant = closest(name, catalog.dataset_sources)
+            remedy = f'did you mean "{meant}"? If not, name' if meant else "name"
+            message = (
+                f'nothing stands behind the dataset "{name}"; {remedy} its sources under spec.sources.{name}'
+            )
+            problems.append(document.warning(("spec", "datasets", index), message))
+    compiled = CompiledProduct(
+        name=manifest.metadata.name,
+        description=spec.description or "",
+        locale=spec.locale,
+        currency=spec.currency,
+        timezone=spec.timezone,
+        owners=spec.owners,
+        kpis=spec.kpis,
+        datasets=datasets,
+        policies=spec.policies,
+        connectors=spec.connectors,
+    )
+    return compiled, tuple(problems)
+
+
+def _unimplemented(document: Document, path: FieldPath, agent: str, skill: str, catalog: Catalog) -> Problem:
+    owner = catalog.skill(skill)
+    if owner is not None:
+        return document.problem(path, f"{skill} is a skill of {owner.agent}, not of {agent}")
+    own = [info.name.removeprefix(f"{agent}.") for info in catalog.skills if info.agent == agent]
+    meant = closest(skill.removeprefix(f"{agent}."), own)
+    suggestion = f'; did you mean "{meant}"?' if meant else ""
+    full = full_skill_name(agent, skill)
+    return document.warning(
+        path, f"{full} is declared but not implemented; no pipeline can use it{suggestion}"
+    )
+
+
+def _unknown_words(
+    document: Document,
+    path: FieldPath,
+    what: str,
+    words: tuple[str, ...],
+    known: tuple[str, ...] | frozenset[str],
+) -> list[Problem]:
+    return [
+        document.problem((*path, index), unknown(what, word, known))
+        for index, word in enumerate(words)
+        if word not in known
+    ]
+
+
+def _source_problems(
+    document: Document, datasets: tuple[str, ...], mapped: Mapping[str, tuple[str, ...]], catalog: Catalog
+) -> list[Problem]:
+    known = catalog.sources()
+    problems: list[Problem] = []
+    for dataset, sources in mapped.items():
+        path: FieldPath = ("spec", "sources", dataset)
+        if dataset not in datasets:
+            message = unknown("dataset", dataset, datasets, "add it to spec.datasets")
+            problems.append(Problem(document.source.key_position(path), f"spec.sources.{dataset}", message))
+        problems.extend(_unknown_words(document, path, "source", sources, known))
+    return problems
+
+
+def _connector_problems(document: Document, manifest: Product, catalog: Catalog) -> list[Problem]:
+    problems: list[Problem] = []
+    seen: dict[tuple[str, str | None], int] = {}
+    for index, binding in enumerate(manifest.spec.connectors):
+        path: FieldPath = ("spec", "connectors", index)
+        if binding.type not in catalog.connectors:
+            problems.append(
+                document.problem((*path, "type"), unknown("connector", binding.type, catalog.connectors))
+            )
+        account = (binding.type, binding.account)
+        if account in seen:
+            name = " ".join(part for part in account if part)
+            problems.append(
+                document.problem(path, f"the same account ({name}) as spec.connectors[{seen[account]}]")
+            )
+        seen.setdefault(account, index)
+        if not binding.secret_refs and not binding.allow_unsigned:
+            message = "no secretRefs: every delivery will be refused; add {env: NAME} or {file: NAME}"
+            problems.append(document.warning(path, message))
+    return problems
+
+
+def _schema(document: Document, ref: str | None) -> dict[str, Any] | None:
+    schema = document.schemas.get(ref) if ref is not None else None
+    return dict(schema) if schema is not None else None
