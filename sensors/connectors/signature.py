@@ -71,6 +71,8 @@ def from_base64(text: str) -> bytes:
         raw = base64.b64decode(text.encode("ascii"), validate=True)
     except (UnicodeEncodeError, binascii.Error):
         raise BadSignature("the signature is not base64") from None
+    if base64.b64encode(raw).decode("ascii") != text:
+        raise BadSignature("the signature is not canonical base64")
     return _sized(raw)
 
 
