@@ -1,0 +1,266 @@
+"""The one landing path: webhooks, polls, backfills, files, replays and the demo all end here.
+
+`prepare` and `commit` are for a gateway that gathers deliveries and commits them together; `land` streams any number
+of them in chunks, preparing the next chunk while the database works on the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from typing import Any, Final
+
+import psycopg
+from psycopg.errors import (
+    DeadlockDetected,
+    DiskFull,
+    InsufficientPrivilege,
+    ReadOnlySqlTransaction,
+    SerializationFailure,
+)
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from batuta.contracts.contract import Contracts
+from batuta.keys import KeyRing, bind_keys
+from batuta.landing.model import CursorMove, Delivery, LandingCounts, Outcome, Parse, Rejected, State, Way
+from batuta.landing.prepare import Prepared, Preparation
+from batuta.landing.quarantine import Sealed, seal, unseal
+from batuta.landing.store import Chunk, LandingFailed, Writer, Written
+from batuta.policy.decision import DefaultPolicy, Policy
+from batuta.settings import Settings
+
+CHUNK_DELIVERIES: Final = 5000
+CHUNK_BYTES: Final = 8 * 1024 * 1024
+_ATTEMPTS: Final = 6
+
+Progress = Callable[[LandingCounts], None]
+
+
+class Landing:
+    """Lands deliveries. One per process is enough; `prepare` and `commit` may be called from several threads."""
+
+    def __init__(
+        self, contracts: Contracts, policy: Policy, keys: KeyRing, clock: Callable[[], datetime]
+    ) -> None:
+        self._keys = keys
+        self._clock = clock
+        self._preparation = Preparation(contracts, policy, keys)
+        self._writer = Writer()
+        self._bound: set[tuple[str, int, str]] = set()
+
+    @classmethod
+    def open(cls, settings: Settings, clock: Callable[[], datetime]) -> Landing:
+        """Landing with the project's contracts, the default policy and the keys of this installation.
+
+        Raises:
+            ContractError, KeysMissing, KeysMismatch: any of that is not usable.
+        """
+        return cls(Contracts.load(settings.project), DefaultPolicy(), KeyRing.load(settings.home), clock)
+
+    def prepare(self, delivery: Delivery, parse: Parse) -> Prepared:
+        """Everything up to the database: parse, contract, policy, mask. Never raises for bad input."""
+        return self._preparation.prepare(delivery, parse)
+
+    def refuse(self, delivery: Delivery, rejection: Rejected) -> Prepared:
+        """A delivery that goes to quarantine unread, for example for its signature."""
+        return self._preparation.refuse(delivery, rejection)
+
+    def commit(
+        self,
+        conn: psycopg.Connection[Any],
+        prepared: Sequence[Prepared],
+        *,
+        way: Way,
+        cursor: CursorMove | None = None,
+    ) -> list[Outcome]:
+        """Commit prepared deliveries in one transaction; what became of each.
+
+        Args:
+            conn: An idle connection that acts as writer, not in autocommit.
+            prepared: At least one, or none with a cursor to move.
+            way: How they came.
+            cursor: A position to commit with them.
+
+        Raises:
+            LandingFailed: the database did not take them; none of them landed, or the connection was lost while
+                committing and all may have. To land them again is always safe.
+            KeysMismatch: the database was filled with other master keys.
+        """
+        sealed = {
+            index: seal(item.held.delivery, item.held.rejection, self._keys)
+            for index, item in enumerate(prepared)
+            if item.held is not None
+        }
+        decisions = tuple(self._preparation.decisions.values())
+        chunk = Chunk(prepared, sealed, decisions, way, cursor, self._clock())
+        return _outcomes(chunk, self._write(conn, chunk))
+
+    def land(
+        self,
+        conn: psycopg.Connection[Any],
+        deliveries: Iterable[Delivery],
+        parse: Parse,
+        *,
+        way: Way,
+        cursor: CursorMove | None = None,
+        progress: Progress | None = None,
+        chunk: int = CHUNK_DELIVERIES,
+    ) -> LandingCounts:
+        """Land a stream of deliveries; each chunk is one transaction, the cursor moves with the last one.
+
+        Memory stays within a few chunks, whatever the stream's length. If it breaks off, what was committed stays,
+        and landing the whole stream again adds exactly the rest.
+
+        Raises:
+            LandingFailed, KeysMismatch: as `commit`.
+        """
+        prepared = (self.prepare(delivery, parse) for delivery in deliveries)
+        return self.land_prepared(conn, prepared, way=way, cursor=cursor, progress=progress, chunk=chunk)
+
+    def land_prepared(
+        self,
+        conn: psycopg.Connection[Any],
+        prepared: Iterable[Prepared],
+        *,
+        way: Way,
+        cursor: CursorMove | None = None,
+        progress: Progress | None = None,
+        chunk: int = CHUNK_DELIVERIES,
+    ) -> LandingCounts:
+        """`land` for deliveries that are prepared as they come, some of them perhaps refused."""
+        total = LandingCounts()
+
+        def settle(pending: Future[list[Outcome]]) -> None:
+            nonlocal total
+            for outcome in pending.result():
+                total += outcome.counts
+            if progress is not None:
+                progress(total)
+
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="landing") as committer:
+            pending: Future[list[Outcome]] | None = None
+            for batch, last in _chunks(prepared, chunk):
+                if pending is not None:
+                    settle(pending)
+                pending = committer.submit(self.commit, conn, batch, way=way, cursor=cursor if last else None)
+            if pending is not None:
+                settle(pending)
+        return total
+
+    def replay(
+        self,
+        conn: psycopg.Connection[Any],
+        ids: Sequence[str],
+        parse_for: Callable[[str, str], Parse],
+        *,
+        progress: Progress | None = None,
+    ) -> LandingCounts:
+        """Take quarantined deliveries through today's code, with their time of receipt.
+
+        Args:
+            conn: An idle connection that acts as writer.
+            ids: Rows of quarantine.
+            parse_for: The parse function for a connector and the reason code its delivery was held for.
+            progress: Called after each delivery.
+
+        Raises:
+            NotInQuarantine, QuarantineUnreadable, LandingFailed
+        """
+        total = LandingCounts()
+        for found, delivery in unseal(conn, list(ids), self._keys):
+            prepared = self.prepare(delivery, parse_for(found.connector, found.reason_code))
+            prepared.replay_of = found.id
+            for outcome in self.commit(conn, [prepared], way="replay"):
+                total += outcome.counts
+            if progress is not None:
+                progress(total)
+        return total
+
+    def _write(self, conn: psycopg.Connection[Any], chunk: Chunk) -> Written:
+        retrying = Retrying(
+            retry=retry_if_exception_type((DeadlockDetected, SerializationFailure)),
+            stop=stop_after_attempt(_ATTEMPTS),
+            wait=wait_random_exponential(multiplier=0.02, max=1),
+            reraise=True,
+        )
+        try:
+            self._bind(conn)
+            return retrying(self._writer.write, conn, chunk)
+        except psycopg.Error as error:
+            raise _failure(error, conn) from error
+
+    def _bind(self, conn: psycopg.Connection[Any]) -> None:
+        database = (conn.info.host, conn.info.port, conn.info.dbname)
+        if database in self._bound:
+            return
+        with conn.transaction():
+            bind_keys(conn, self._keys)
+        self._bound.add(database)
+
+
+def _chunks(prepared: Iterable[Prepared], most: int) -> Iterator[tuple[list[Prepared], bool]]:
+    """Chunks by count and size, each with whether it is the last; one empty chunk for an empty stream."""
+    waiting: list[Prepared] | None = None
+    current: list[Prepared] = []
+    size = 0
+    for item in prepared:
+        if len(current) >= most or size >= CHUNK_BYTES:
+            if waiting is not None:
+                yield waiting, False
+            waiting, current, size = current, [], 0
+        current.append(item)
+        size += sum(len(row.line) for row in item.rows) + (len(item.held.delivery.body) if item.held else 0)
+    if waiting is not None:
+        yield waiting, False
+    yield current, True
+
+
+def _outcomes(chunk: Chunk, written: Written) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    n = 0
+    for index, prepared in enumerate(chunk.prepared):
+        rows = len(prepared.rows)
+        landed = sum(number in written.fresh for number in range(n, n + rows))
+        n += rows
+        counts = prepared.counts + LandingCounts(landed=landed, duplicate=rows - landed)
+        outcomes.append(
+            Outcome(
+                state=_state(counts),
+                event_id=prepared.rows[0].event_id if prepared.rows else None,
+                reason=prepared.held.rejection.message if prepared.held else None,
+                quarantine_id=written.quarantine_ids.get(index),
+                counts=counts,
+            )
+        )
+    return outcomes
+
+
+def _state(counts: LandingCounts) -> State:
+    if counts.quarantined:
+        return "quarantined"
+    if counts.landed:
+        return "landed"
+    return "duplicate" if counts.duplicate else "filtered"
+
+
+def _failure(error: psycopg.Error, conn: psycopg.Connection[Any]) -> LandingFailed:
+    again = "What landed stays; land the same again to add the rest, nothing is doubled."
+    if isinstance(error, DiskFull):
+        return LandingFailed(
+            "the database's disk is full; nothing of this chunk landed", hint=f"Free space. {again}"
+        )
+    if isinstance(error, InsufficientPrivilege | ReadOnlySqlTransaction):
+        detail = error.diag.message_primary or type(error).__name__
+        return LandingFailed(
+            f"the database refuses to be written to: {detail}",
+            hint="Connect with a login that may act as batuta_writer.",
+        )
+    if isinstance(error, psycopg.errors.UndefinedTable):
+        return LandingFailed("the database has not BATUTA's tables, or old ones", hint="Run `batuta doctor`.")
+    if conn.closed or isinstance(error, psycopg.OperationalError):
+        return LandingFailed(
+            "the connection to the database was lost while landing", hint=f"Start it again. {again}"
+        )
+    detail = error.diag.message_primary or type(error).__name__
+    return LandingFailed(f"the database did not take the chunk: {detail}", hint=again)

@@ -1,0 +1,271 @@
+"""From a delivery to rows ready to be written: parse, contract, policy, mask, digest. No database here.
+
+What comes out holds no personal data in clear but in `Held`, whose delivery is encrypted before it is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from batuta.contracts.contract import Contract, Contracts, NoContract
+from batuta.contracts.plan import ContractViolation, Plan, Program, write_program
+from batuta.events.event import Event, InvalidEvent
+from batuta.keys import KeyRing
+from batuta.landing.model import Candidate, Delivery, LandingCounts, Parse, Rejected
+from batuta.policy.decision import Decision, Policy
+from batuta.privacy.masking import Mask, Masker, Tally, VaultRow
+from batuta.privacy.text import find
+from batuta.telemetry import get_logger
+
+KEY_BYTES: Final = 16
+_TRACE: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+# \u0000 in written JSON, unless the backslash is itself escaped: jsonb cannot hold that character.
+_NUL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+_REPLACEMENT: Final = rb"\1\\ufffd"
+_COPY_ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_NULL: Final = "\\N"
+
+
+class Row(NamedTuple):
+    """One event, as a line of COPY text without its number."""
+
+    key: bytes
+    entity_version: bytes | None
+    event_id: str
+    line: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A delivery for quarantine, and why."""
+
+    delivery: Delivery
+    rejection: Rejected
+
+
+@dataclass(slots=True)
+class Prepared:
+    """One delivery, ready to be committed."""
+
+    connector: str
+    product: str
+    dataset: str
+    received_at: datetime
+    rows: list[Row]
+    tokens: dict[str, VaultRow]
+    counts: LandingCounts
+    held: Held | None = None
+    replay_of: str | None = None
+
+
+class _Lane(NamedTuple):
+    """Everything that is the same for all events of one product, type, connector and dataset."""
+
+    plan: Plan
+    decision: Decision
+    columns: str
+    scan: Mask | None
+
+
+class Preparation:
+    """Prepares deliveries; keeps what it worked out per product and type. One per process and set of keys."""
+
+    def __init__(self, contracts: Contracts, policy: Policy, keys: KeyRing) -> None:
+        self._contracts = contracts
+        self._policy = policy
+        self._keys = keys
+        self._maskers: dict[str, Masker] = {}
+        self._body_keys: dict[str, bytes] = {}
+        self._programs: dict[tuple[str, str, tuple[tuple[str, str], ...]], Program] = {}
+        self._lanes: dict[tuple[str, str, str, str], _Lane] = {}
+        self._received: tuple[datetime | None, str] = (None, "")
+        self._log = get_logger("landing")
+        self.decisions: dict[bytes, tuple[Decision, Contract]] = {}
+
+    def prepare(self, delivery: Delivery, parse: Parse) -> Prepared:
+        """Read a delivery and make its rows; whatever cannot be accepted ends in `held`, nothing is raised."""
+        try:
+            parsed = parse(delivery)
+        except (Rejected, InvalidEvent) as error:
+            return self._refuse(delivery, error)
+        except Exception as error:  # noqa: BLE001 - a connector's defect must not stop what comes behind it
+            self._log.error("connector_failed", connector=delivery.connector, error=type(error).__name__)
+            reason = f"the connector {delivery.connector} failed with {type(error).__name__}; this is a defect of it"
+            return self._refuse(delivery, Rejected("defect", reason))
+        prepared = Prepared(
+            delivery.connector,
+            delivery.product,
+            parsed.dataset,
+            delivery.received_at,
+            rows=[],
+            tokens={},
+            counts=LandingCounts(filtered=parsed.filtered) if parsed.filtered else _NOTHING,
+        )
+        for candidate in parsed.candidates:
+            try:
+                prepared.rows.append(self._row(delivery, candidate, prepared.tokens))
+            except Rejected as rejection:
+                prepared.counts += LandingCounts(quarantined=1)
+                prepared.held = prepared.held or Held(delivery, rejection)
+        return prepared
+
+    def refuse(self, delivery: Delivery, rejection: Rejected) -> Prepared:
+        """A delivery that is not to be read at all, for example for its signature."""
+        return self._refuse(delivery, rejection)
+
+    def _refuse(self, delivery: Delivery, error: Rejected | InvalidEvent) -> Prepared:
+        rejection = (
+            error if isinstance(error, Rejected) else Rejected("event", error.message, field=error.field)
+        )
+        return Prepared(
+            delivery.connector,
+            delivery.product,
+            "unread",
+            delivery.received_at,
+            rows=[],
+            tokens={},
+            counts=LandingCounts(quarantined=1),
+            held=Held(delivery, rejection),
+        )
+
+    def _row(self, delivery: Delivery, candidate: Candidate, tokens: dict[str, VaultRow]) -> Row:
+        event = candidate.event
+        product = delivery.product
+        lane = self._lanes.get((product, event.type, candidate.connector, candidate.dataset))
+        if lane is None:
+            lane = self._open_lane(product, candidate)
+        try:
+            data, tally = lane.plan.apply(event.data)
+        except ContractViolation as violation:
+            raise Rejected("contract", str(violation), field=violation.field_path or None) from None
+        payload = _write_json(data)
+        subject, extensions = self._attributes(event, lane, tally)
+        if tally.tokens:
+            tokens |= tally.tokens
+        key = digest(product, event.source, event.id)
+        version = (
+            digest(product, candidate.dataset, candidate.entity, candidate.version)
+            if candidate.entity is not None and candidate.version is not None
+            else None
+        )
+        trace = delivery.headers.get("traceparent") or event.extensions.get("traceparent")
+        head = "\t".join(
+            (
+                f"\\\\x{key.hex()}",
+                f"\\\\x{version.hex()}" if version else _NULL,
+                f"\\\\x{self._body_digest(delivery)}",
+                self._received_at(delivery),
+                _copy(event.source),
+                _copy(event.id),
+                _NULL if subject is None else _copy(subject),
+                event.time.isoformat(),
+                lane.columns,
+                trace if isinstance(trace, str) and _TRACE.fullmatch(trace) else _NULL,
+                extensions,
+                str(tally.dropped),
+                "",
+            )
+        )
+        if b"\\" in payload:
+            payload = payload.replace(b"\\", b"\\\\")
+        return Row(key, version, event.id, b"\t%b%b\n" % (head.encode(), payload))
+
+    def _attributes(self, event: Event, lane: _Lane, tally: Tally) -> tuple[str | None, str]:
+        """Subject and extensions as they may be stored: searched for personal data where a producer wrote them."""
+        subject, extensions = event.subject, event.extensions
+        if lane.scan is not None:
+            for name, value in (("id", event.id), ("source", event.source)):
+                if any(not value[span.start : span.end].isalnum() for span in find(value)):
+                    raise Rejected(
+                        "personal_attribute",
+                        f"{name} looks like personal data; use an opaque one",
+                        field=name,
+                    )
+            subject = lane.scan(subject, tally)
+            if extensions:
+                scan = lane.scan
+                extensions = {k: scan(v, tally) if isinstance(v, str) else v for k, v in extensions.items()}
+        return subject, _copy(orjson.dumps(dict(extensions)).decode()) if extensions else _NULL
+
+    def _open_lane(self, product: str, candidate: Candidate) -> _Lane:
+        event_type = candidate.event.type
+        try:
+            contract = self._contracts.for_type(event_type)
+        except NoContract:
+            raise Rejected(
+                "no_contract",
+                f"no contract governs events of type {event_type}; write one and replay",
+                field="type",
+            ) from None
+        decision = self._policy.decide(product, event_type, contract)
+        if not decision.allowed:
+            raise Rejected(
+                "policy", f"policy {decision.policy} does not allow this: {'; '.join(decision.reasons)}"
+            )
+        masker = self._masker(product)
+        columns = (product, event_type, candidate.connector, candidate.dataset, contract.reference)
+        lane = _Lane(
+            self._program(contract, decision.rules).bind(masker),
+            decision,
+            "\t".join((*map(_copy, columns), f"\\\\x{decision.id.hex()}")),
+            masker.rule("text", "hash") if candidate.connector == "events" else None,
+        )
+        self.decisions[decision.id] = (decision, contract)
+        self._lanes[product, event_type, candidate.connector, candidate.dataset] = lane
+        return lane
+
+    def _program(self, contract: Contract, rules: Mapping[str, str]) -> Program:
+        key = (contract.name, contract.digest, tuple(sorted(rules.items())))
+        program = self._programs.get(key)
+        if program is None:
+            program = write_program(contract.root, contract.reference, rules)
+            self._programs[key] = program
+        return program
+
+    def _masker(self, product: str) -> Masker:
+        masker = self._maskers.get(product)
+        if masker is None:
+            masker = self._maskers[product] = Masker(product, self._keys)
+        return masker
+
+    def _body_digest(self, delivery: Delivery) -> str:
+        key = self._body_keys.get(delivery.product)
+        if key is None:
+            key = self._body_keys[delivery.product] = self._keys.hmac(delivery.product, "body-digest")
+        return hashlib.blake2b(delivery.body, key=key, digest_size=KEY_BYTES).hexdigest()
+
+    def _received_at(self, delivery: Delivery) -> str:
+        moment, text = self._received
+        if delivery.received_at is not moment:
+            moment = delivery.received_at
+            text = moment.astimezone(UTC).isoformat()
+            self._received = (moment, text)
+        return text
+
+
+def digest(*parts: str) -> bytes:
+    """Sixteen bytes that stand for texts without control characters, in this order."""
+    return hashlib.blake2b("\x00".join(parts).encode(), digest_size=KEY_BYTES).digest()
+
+
+_NOTHING: Final = LandingCounts()
+
+
+def _write_json(data: dict[str, Any]) -> bytes:
+    try:
+        payload = orjson.dumps(data)
+    except orjson.JSONEncodeError:
+        raise Rejected("json", "the data is nested too deep, or holds text that is no Unicode") from None
+    return _NUL.sub(_REPLACEMENT, payload) if b"\\u0000" in payload else payload
+
+
+def _copy(text: str) -> str:
+    """A text as a field of COPY."""
+    return text if text.isprintable() and "\\" not in text else text.translate(_COPY_ESCAPES)
