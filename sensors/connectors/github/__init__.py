@@ -169,7 +169,7 @@ def _check_account(delivery: Delivery, payload: JsonObject) -> None:
 def _source(delivery: Delivery, payload: JsonObject) -> str:
     """One source per repository, from its full name.
 
-    `repository.url` is the API's address in some events and the page's in others. What belongs to no repository
+    `repository.url` is the API's address in some events, the page's in others. What belongs to no repository
     is its organization's, its enterprise's, its app installation's, or the site's own.
     """
     host = delivery.headers.get(ENTERPRISE_HOST, "").strip().lower() or "github.com"

@@ -44,7 +44,7 @@ def test_an_order_becomes_an_event_of_its_shop():
 
 
 @pytest.mark.parametrize(
-    ("topic", "type", "dataset", "resource"),
+    ("topic", "event_type", "dataset", "resource"),
     [
         ("orders/create", "orders.created", "orders", "Order"),
         ("orders/updated", "orders.updated", "orders", "Order"),
@@ -59,9 +59,9 @@ def test_an_order_becomes_an_event_of_its_shop():
         ("products/delete", "products.deleted", "products", "Product"),
     ],
 )
-def test_topics_become_types_in_the_past_tense(topic: str, type: str, dataset: str, resource: str):
+def test_topics_become_types_in_the_past_tense(topic: str, event_type: str, dataset: str, resource: str):
     candidate = read({"id": 42}, topic=topic)
-    assert candidate.event.type == f"com.shopify.{type}"
+    assert candidate.event.type == f"com.shopify.{event_type}"
     assert candidate.dataset == dataset
     assert candidate.event.subject == f"gid://shopify/{resource}/42"
     assert candidate.version is None
@@ -69,7 +69,7 @@ def test_topics_become_types_in_the_past_tense(topic: str, type: str, dataset: s
 
 
 @pytest.mark.parametrize(
-    ("topic", "type", "dataset", "subject"),
+    ("topic", "event_type", "dataset", "subject"),
     [
         ("app/uninstalled", "app.uninstalled", "shop", SHOP),
         ("shop/redact", "shop.redact_requested", "shop", SHOP),
@@ -77,9 +77,11 @@ def test_topics_become_types_in_the_past_tense(topic: str, type: str, dataset: s
         ("customers/redact", "customers.redact_requested", "privacy", None),
     ],
 )
-def test_what_concerns_a_person_has_no_subject(topic: str, type: str, dataset: str, subject: str | None):
+def test_what_concerns_a_person_has_no_subject(
+    topic: str, event_type: str, dataset: str, subject: str | None
+):
     candidate = read({"shop_id": 1, "customer": {"id": 191167, "email": "a@example.com"}}, topic=topic)
-    assert candidate.event.type == f"com.shopify.{type}"
+    assert candidate.event.type == f"com.shopify.{event_type}"
     assert (candidate.dataset, candidate.event.subject) == (dataset, subject)
 
 
