@@ -1,0 +1,149 @@
+"""dbt's models as assets and its tests as checks, built by one step.
+
+Made of the manifest alone: the `dagster-dbt` package would do it too, but importing it takes longer than importing
+Dagster, in every run and in the code server. Models are `[layer, name]`; sources keep the key of their connector.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import dagster as dg
+
+from batuta.manifests.graph import CompiledGraph
+from batuta_assets.compat import fires_at
+from batuta_assets.dbt_manifest import DataTest, DbtManifest, Model
+from batuta_assets.dbt_run import NodeResult, build
+from batuta_assets.gates import raise_horizons, record_refresh, record_structure
+from batuta_assets.locations import locations
+from batuta_assets.runtime import Runtime
+from sensors import run_tags
+from sensors.due import due_runs, horizons
+from sensors.landed import last_batch
+
+DEFAULT_OWNERS: Final = ("team:sigma",)
+LAYERS: Final[Mapping[str, str]] = {
+    "staging": "Typed columns over the event log, one view per source.",
+    "intermediate": "The latest state of each entity, by version.",
+    "marts": "KPIs and facts under contract, as of the last refresh.",
+    "live": "The same as of the last committed event.",
+}
+REFRESH_LOCK: Final = 0x6261_7475_0D87
+"""Advisory lock: two dbt builds of one warehouse never run at once, whoever starts them."""
+
+
+def dbt_assets(manifest: DbtManifest, graph: CompiledGraph, docs_url: str) -> dg.AssetsDefinition:
+    """Every model and test of the project, as one step that can be subset."""
+    keys = {unique_id: dg.AssetKey(model.key) for unique_id, model in manifest.models.items()}
+    checks = {dg.AssetCheckKey(keys[t.model], check_name(t)): t for t in manifest.tests.values()}
+
+    @dg.multi_asset(
+        name="dbt_build",
+        specs=[model_spec(model, manifest, docs_url) for model in manifest.models.values()],
+        check_specs=[check_spec(test, keys) for test in manifest.tests.values()],
+        can_subset=True,
+    )
+    def dbt_build(context: dg.AssetExecutionContext, runtime: Runtime) -> Iterator[Any]:
+        wanted = {m for m, key in keys.items() if key in context.selected_asset_keys}
+        tests = {t.unique_id: t for key, t in checks.items() if key in context.selected_asset_check_keys}
+        everything = wanted == set(keys)
+        due_at = context.run.tags.get(run_tags.DUE_AT)
+        due = due_runs(graph, datetime.fromisoformat(due_at), fires_at) if due_at else ()
+        with runtime.connect("writer") as lock:
+            lock.execute("select pg_advisory_lock(%s)", (REFRESH_LOCK,))
+            raise_horizons(lock, horizons(due))
+            batch = last_batch(lock)
+            lock.commit()
+            select = [] if everything else _selection(manifest, wanted, tests)
+            results = build(
+                locations(runtime.settings()), runtime.database_url(), select, log=lambda m: context.log.info(m)
+            )
+            failed = sorted(_node_name(manifest, r.unique_id) for r in results if not r.ok)
+            if everything or failed:
+                record_structure(lock, failed, context.run.run_id)
+            if everything and not failed:
+                record_refresh(lock, batch)
+            lock.commit()
+        seen = {result.unique_id: result for result in results}
+        for unique_id in (u for u in seen if u in wanted and seen[u].ok):
+            yield dg.MaterializeResult(asset_key=keys[unique_id], metadata=_model_metadata(seen[unique_id], batch))
+        for test in (t for u, t in tests.items() if u in seen):
+            yield check_result(test, keys[test.model], seen[test.unique_id])
+        missing = sorted(_node_name(manifest, u) for u in wanted | set(tests) if u not in seen)
+        if failed or missing:
+            held = "".join(f"\n  {run.pipeline} for {run.product}" for run in due)
+            raise dg.Failure(
+                description=f"dbt failed on: {', '.join(failed) or 'nothing'}; no result for: {', '.join(missing) or 'nothing'}."
+                + (f" Not launched, though due at {due_at}:{held}" if due else ""),
+                allow_retries=False,
+            )
+
+    return dbt_build
+
+
+def model_spec(model: Model, manifest: DbtManifest, docs_url: str) -> dg.AssetSpec:
+    """The asset of a model, with its lineage to the connectors' source assets."""
+    deps = [key for unique_id in model.depends_on if (key := manifest.asset_key(unique_id)) is not None]
+    columns = [
+        dg.TableColumn(name=c.name, type=c.type or "unknown", description=c.description or None) for c in model.columns
+    ]
+    return dg.AssetSpec(
+        key=dg.AssetKey(model.key),
+        deps=[dg.AssetKey(key) for key in dict.fromkeys(deps)],
+        description=model.description or f"{LAYERS.get(model.layer, model.layer)} ({model.path})",
+        group_name=model.layer,
+        owners=list(model.owners or DEFAULT_OWNERS),
+        kinds={"dbt", "postgres", "view" if model.materialized == "view" else "table"},
+        code_version=model.digest,
+        metadata={
+            "dagster/table_name": model.relation,
+            "dbt_docs": dg.MetadataValue.url(f"{docs_url}/#!/model/{model.unique_id}"),
+            "dbt_model": model.path,
+            **({"dagster/column_schema": dg.TableSchema(columns=columns)} if columns else {}),
+        },
+    )
+
+
+def check_name(test: DataTest) -> str:
+    """The test's name in the letters that Dagster takes."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", test.name)
+
+
+def check_spec(test: DataTest, keys: Mapping[str, dg.AssetKey]) -> dg.AssetCheckSpec:
+    """The check of a test; structural ones (severity error) block."""
+    return dg.AssetCheckSpec(
+        name=check_name(test),
+        asset=keys[test.model],
+        description=test.description or f"dbt test {test.name}",
+        additional_deps=[keys[other] for other in test.others],
+        blocking=test.severity == "error",
+        metadata={"dbt_test": test.unique_id, "severity": test.severity},
+    )
+
+
+def check_result(test: DataTest, key: dg.AssetKey, result: NodeResult) -> dg.AssetCheckResult:
+    """What a test found; a test that did not get to run has not passed."""
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=check_name(test),
+        passed=result.status == "pass",
+        severity=dg.AssetCheckSeverity.WARN if test.severity == "warn" else dg.AssetCheckSeverity.ERROR,
+        description=result.message or None,
+        metadata={"failures": result.failures, "status": result.status, "seconds": result.seconds},
+    )
+
+
+def _model_metadata(result: NodeResult, batch: int) -> dict[str, Any]:
+    rows = {} if result.rows is None else {"rows_written": result.rows}
+    return {"batch_to": batch, "seconds": result.seconds, **rows}
+
+
+def _selection(manifest: DbtManifest, models: set[str], tests: Mapping[str, DataTest]) -> list[str]:
+    names = [manifest.models[unique_id].name for unique_id in sorted(models)]
+    return names + sorted(test.name for test in tests.values() if test.model not in models)
+
+
+def _node_name(manifest: DbtManifest, unique_id: str) -> str:
+    node = manifest.models.get(unique_id) or manifest.tests.get(unique_id)
+    return node.name if node else unique_id

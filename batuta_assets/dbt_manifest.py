@@ -1,0 +1,167 @@
+"""Reads dbt's `manifest.json`: models with their lineage, tests with what they check. Plain data, no Dagster, no dbt."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from batuta.errors import BatutaError
+
+TABLES = ("model", "seed", "snapshot")
+
+
+class ManifestError(BatutaError):
+    """The dbt manifest is missing or cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A documented column."""
+
+    name: str
+    type: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A relation that dbt builds. `key` is its asset key: layer and name."""
+
+    unique_id: str
+    name: str
+    key: tuple[str, ...]
+    layer: str
+    relation: str
+    description: str
+    materialized: str
+    columns: tuple[Column, ...]
+    depends_on: tuple[str, ...]
+    owners: tuple[str, ...]
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataTest:
+    """A dbt test on a model; `error` is structural and stops what lies below."""
+
+    unique_id: str
+    name: str
+    model: str
+    others: tuple[str, ...]
+    severity: Literal["error", "warn"]
+    description: str
+
+
+@dataclass(frozen=True)
+class DbtManifest:
+    """What dbt knows of the project, by dbt's unique ids."""
+
+    path: Path
+    models: Mapping[str, Model]
+    sources: Mapping[str, tuple[str, ...]]
+    """Asset keys of the sources."""
+    tests: Mapping[str, DataTest]
+
+    def asset_key(self, unique_id: str) -> tuple[str, ...] | None:
+        """The asset key of a model or source."""
+        model = self.models.get(unique_id)
+        return model.key if model is not None else self.sources.get(unique_id)
+
+    @cached_property
+    def source_keys(self) -> Mapping[str, frozenset[tuple[str, ...]]]:
+        """The sources each model is made of in the end."""
+        found: dict[str, frozenset[tuple[str, ...]]] = {}
+
+        def visit(unique_id: str) -> frozenset[tuple[str, ...]]:
+            if unique_id in self.sources:
+                return frozenset({self.sources[unique_id]})
+            if unique_id not in self.models:
+                return frozenset()
+            if unique_id not in found:
+                found[unique_id] = frozenset().union(*map(visit, self.models[unique_id].depends_on))
+            return found[unique_id]
+
+        for unique_id in self.models:
+            visit(unique_id)
+        return found
+
+    def sources_of_relation(self) -> dict[str, frozenset[tuple[str, ...]]]:
+        """Source asset keys by the model's name."""
+        return {model.name: self.source_keys[unique_id] for unique_id, model in self.models.items()}
+
+
+def read_manifest(path: Path) -> DbtManifest:
+    """Read a manifest.
+
+    Raises:
+        ManifestError: there is none, or it is not dbt's.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+        nodes, sources = document["nodes"], document["sources"]
+        models = {key: _model(node) for key, node in nodes.items() if node["resource_type"] in TABLES}
+        return DbtManifest(
+            path=path,
+            models=models,
+            sources={key: _source_key(node) for key, node in sources.items()},
+            tests={
+                key: test
+                for key, node in nodes.items()
+                if node["resource_type"] == "test" and (test := _test(node, models)) is not None
+            },
+        )
+    except FileNotFoundError:
+        raise ManifestError(f"{path} is not there", hint="run `make setup`, or dbt parse in dbt_project") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ManifestError(f"{path} cannot be read as a dbt manifest", hint="run dbt parse again") from error
+
+
+def _model(node: Mapping[str, Any]) -> Model:
+    config = node["config"]
+    layer = config.get("schema") or node["fqn"][1]
+    meta = _meta(node).get("dagster", {})
+    return Model(
+        unique_id=node["unique_id"],
+        name=node["name"],
+        key=(layer, node["name"]),
+        layer=layer,
+        relation=f"{node['schema']}.{node['alias']}",
+        description=node.get("description") or "",
+        materialized=config["materialized"],
+        columns=tuple(
+            Column(name, column.get("data_type") or "", column.get("description") or "")
+            for name, column in node["columns"].items()
+        ),
+        depends_on=tuple(node["depends_on"]["nodes"]),
+        owners=tuple(meta.get("owners", ())),
+        path=node["original_file_path"],
+        digest=node["checksum"]["checksum"][:16],
+    )
+
+
+def _test(node: Mapping[str, Any], models: Mapping[str, Model]) -> DataTest | None:
+    """The test, or None where it looks at no model (it still runs, and still fails the build)."""
+    on = [unique_id for unique_id in node["depends_on"]["nodes"] if unique_id in models]
+    model = node.get("attached_node") if node.get("attached_node") in models else next(iter(on), None)
+    if model is None:
+        return None
+    return DataTest(
+        unique_id=node["unique_id"],
+        name=node["name"],
+        model=model,
+        others=tuple(unique_id for unique_id in on if unique_id != model),
+        severity="warn" if str(node["config"]["severity"]).lower() == "warn" else "error",
+        description=node.get("description") or "",
+    )
+
+
+def _source_key(node: Mapping[str, Any]) -> tuple[str, ...]:
+    key = _meta(node).get("dagster", {}).get("asset_key")
+    return tuple(key) if key else (node["source_name"], node["name"])
+
+
+def _meta(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**node.get("meta", {}), **node["config"].get("meta", {})}

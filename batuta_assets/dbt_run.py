@@ -1,0 +1,133 @@
+"""Runs dbt in this process, so that it dies with the run, and keeps the manifest that definitions are made of.
+
+dbt takes seconds to import: it is imported when it is called, never before.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from batuta.errors import BatutaError
+from batuta.warehouse.connection import dbt_environment
+from batuta_assets.locations import Locations
+
+Status: TypeAlias = Literal["success", "pass", "warn", "fail", "error", "skipped", "partial success"]
+RESULT_EVENTS = frozenset({"LogModelResult", "LogSeedResult", "LogSnapshotResult", "LogTestResult", "LogNodeResult"})
+STAMP = "manifest.stamp"
+
+
+class DbtFailed(BatutaError):
+    """dbt could not do its work at all (as opposed to a model or test that failed)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeResult:
+    """What became of one model or test."""
+
+    unique_id: str
+    status: Status
+    message: str
+    failures: int
+    rows: int | None
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Built, or passed; a warning is not a failure."""
+        return self.status in {"success", "pass", "warn"}
+
+
+def build(
+    found: Locations, url: str, select: Sequence[str] = (), *, log: Callable[[str], None]
+) -> list[NodeResult]:
+    """Build and test the selected nodes, all of them by default; one line to `log` per finished node.
+
+    Unit tests are left to the checks on every change: they say nothing about data.
+
+    Raises:
+        DbtFailed: dbt did not get to the nodes.
+    """
+    arguments = ["build", "--exclude-resource-type", "unit_test", "--no-write-json"]
+    if select:
+        arguments += ["--select", *select]
+    return _invoke(found, arguments, dbt_environment(url), log)
+
+
+def ensure_manifest(found: Locations, *, log: Callable[[str], None]) -> Path:
+    """The manifest of the project as it is now: parsed anew where a file of it has changed since."""
+    stamp, manifest = found.dbt_home / STAMP, found.dbt_home / "manifest.json"
+    digest = _project_digest(found.dbt_project)
+    if manifest.is_file() and stamp.is_file() and stamp.read_text(encoding="ascii") == digest:
+        return manifest
+    _invoke(found, ["parse"], {}, log)
+    parsed = found.dbt_home / "target" / "manifest.json"
+    waiting = manifest.with_suffix(".new")
+    shutil.copyfile(parsed, waiting)
+    waiting.replace(manifest)
+    stamp.write_text(digest, encoding="ascii")
+    return manifest
+
+
+def _invoke(
+    found: Locations, arguments: Sequence[str], environment: Mapping[str, str], log: Callable[[str], None]
+) -> list[NodeResult]:
+    from dbt.cli.main import dbtRunner
+
+    def on_event(event: Any) -> None:
+        if event.info.name in RESULT_EVENTS or event.info.level == "error":
+            log(event.info.msg.strip())
+
+    found.dbt_home.mkdir(parents=True, exist_ok=True)
+    folders = {
+        "--project-dir": found.dbt_project,
+        "--profiles-dir": found.dbt_project,
+        "--target-path": found.dbt_home / "target",
+        "--log-path": found.dbt_home / "logs",
+    }
+    options = [part for name, folder in folders.items() for part in (name, str(folder))]
+    with _environment(environment):
+        outcome = dbtRunner(callbacks=[on_event]).invoke([*arguments, "--quiet", "--log-level", "none", *options])
+    results = getattr(outcome.result, "results", None)
+    if results is None and (outcome.exception or not outcome.success):
+        raise DbtFailed(f"dbt {arguments[0]} failed: {outcome.exception or 'see its log'}", hint=f"{folders['--log-path']}")
+    return [_result(item) for item in results or ()]
+
+
+def _result(item: Any) -> NodeResult:
+    rows = (item.adapter_response or {}).get("rows_affected")
+    return NodeResult(
+        unique_id=item.node.unique_id,
+        status=str(item.status),  # type: ignore[arg-type]
+        message=item.message or "",
+        failures=item.failures or 0,
+        rows=rows if isinstance(rows, int) and rows >= 0 else None,
+        seconds=item.execution_time,
+    )
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _project_digest(project: Path) -> str:
+    """Digest of everything dbt parses."""
+    skipped = {"target", "logs", "dbt_packages"}
+    files = sorted(p for p in project.rglob("*") if p.is_file() and not skipped & set(p.relative_to(project).parts))
+    listed = [(str(p.relative_to(project)), hashlib.sha256(p.read_bytes()).hexdigest()) for p in files]
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()

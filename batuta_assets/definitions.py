@@ -1,0 +1,30 @@
+"""The code location `batuta`: what `workspace.yaml` names.
+
+Reads two files, the bundle that `batuta apply` wrote and dbt's manifest; no database, no network, no secret.
+A bundle or manifest that cannot be read is an error, never an empty list.
+"""
+
+import os
+
+import dagster as dg
+
+from batuta.settings import get_settings
+from batuta_agents.catalog import catalog
+from batuta_assets.dbt_manifest import read_manifest
+from batuta_assets.graph import Score, definitions
+from batuta_assets.locations import BUNDLE_VARIABLE, load_graph, locations
+
+
+@dg.definitions
+def batuta() -> dg.Definitions:
+    """Everything below the event log, as one asset graph."""
+    settings = get_settings()
+    found = locations(settings, os.environ.get(BUNDLE_VARIABLE))
+    return definitions(
+        Score(
+            graph=load_graph(found),
+            manifest=read_manifest(found.manifest),
+            skills=catalog(),
+            docs_url=f"http://127.0.0.1:{settings.docs_port}",
+        )
+    )

@@ -1,0 +1,92 @@
+"""The bridge: definitions from the compiled graph, the dbt manifest and the catalog of skills. Reads nothing itself."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from batuta.errors import BatutaError
+from batuta.manifests.catalog import SkillInfo
+from batuta.manifests.graph import CompiledAsset, CompiledGraph
+from batuta_assets.compat import fires_at
+from batuta_assets.dbt import dbt_assets
+from batuta_assets.dbt_manifest import DbtManifest
+from batuta_assets.gates import structural_problem
+from batuta_assets.ingest import ingest_asset
+from batuta_assets.partitions import products
+from batuta_assets.pipelines import due_schedules, hourly_refresh, pipeline_job, refresh_job
+from batuta_assets.reports import report_asset
+from batuta_assets.runtime import Runtime, connector_to
+from batuta_assets.skills import skill_asset, skills_by_name
+from batuta_assets.sources import datasets, source_specs
+from batuta_assets.vector import vector_asset
+from sensors.factory import due_sensor, landed_sensor, trigger_sensor
+
+
+class UnknownSkill(BatutaError):
+    """The bundle names a skill that the installed code does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What definitions are made of."""
+
+    graph: CompiledGraph
+    manifest: DbtManifest
+    skills: tuple[SkillInfo, ...]
+    docs_url: str
+
+
+def definitions(score: Score, runtime: Runtime | None = None) -> dg.Definitions:
+    """The whole code location."""
+    dbt = dbt_assets(score.manifest, score.graph, score.docs_url)
+    refresh = refresh_job(dbt)
+    jobs = [pipeline_job(pipeline) for pipeline in score.graph.pipelines]
+    return dg.Definitions(
+        assets=[*source_specs(), dbt, *_pipeline_assets(score)],
+        jobs=[refresh, *jobs],
+        schedules=[*due_schedules(score.graph, refresh), hourly_refresh(refresh)],
+        sensors=list(_sensors(score.graph, refresh, jobs)),
+        resources={"runtime": runtime or Runtime()},
+        executor=dg.in_process_executor,
+    )
+
+
+def _pipeline_assets(score: Score) -> Iterator[dg.AssetsDefinition]:
+    relations = score.manifest.sources_of_relation()
+    skills = skills_by_name(score.skills)
+    for asset in score.graph.assets:
+        match asset.kind:
+            case "ingest":
+                yield ingest_asset(asset, score.graph, relations)
+            case "vector":
+                yield vector_asset(asset, score.graph)
+            case "skill":
+                yield skill_asset(asset, score.graph, _skill(asset, skills))
+            case "report":
+                yield report_asset(asset, score.graph)
+
+
+def _skill(asset: CompiledAsset, skills: Any) -> SkillInfo:
+    if asset.use not in skills:
+        raise UnknownSkill(
+            f"the bundle names the skill {asset.use}, which is not installed", hint="run batuta apply again"
+        )
+    return skills[asset.use]
+
+
+def _sensors(graph: CompiledGraph, refresh: Any, jobs: Sequence[Any]) -> Iterator[dg.SensorDefinition]:
+    for connector in datasets():
+        yield landed_sensor(connector, products=products, connect=connector_to("reader"))
+    if any(pipeline.events for pipeline in graph.pipelines):
+        yield trigger_sensor(
+            graph,
+            jobs,
+            products=products,
+            connect=connector_to("writer"),
+            gate=structural_problem,
+            refresh=refresh,
+        )
+    if any(pipeline.schedules for pipeline in graph.pipelines):
+        yield due_sensor(graph, refresh, jobs, products=products, fires_at=fires_at)

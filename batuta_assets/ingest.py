@@ -1,0 +1,172 @@
+"""Ingest gates: what a run takes from the event log, and whether the product's rows are sound enough to work from.
+
+Each dataset is a gate of its own: what lies below a gate that fails does not run, for that product only.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import psycopg
+
+from batuta.manifests.graph import CompiledAsset, CompiledGraph
+from batuta_assets.gates import Violation, raise_horizons, structural_problem, violations
+from batuta_assets.partitions import product_days
+from batuta_assets.runtime import Runtime
+from batuta_assets.scope import Scope, fix_batch, scope_of
+from sensors import run_tags
+from sensors.triggers import mark_launched
+
+ROW_RULES = "row_rules"
+STRUCTURE = "structure"
+OWNER = "team:atlas"
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What a dataset of a product brought since the pipeline's last successful run."""
+
+    after: int
+    upto: int
+    by_type: Mapping[str, int]
+    quarantined: int
+
+
+def ingest_asset(
+    asset: CompiledAsset, graph: CompiledGraph, relations: Mapping[str, frozenset[tuple[str, ...]]]
+) -> dg.AssetsDefinition:
+    """The gate of one dataset (`shopify.orders`).
+
+    Args:
+        asset: The compiled asset; its dependency on a source names connector and dataset.
+        graph: Products and pipelines.
+        relations: Source keys by relation, to tell which row rules concern this dataset.
+    """
+    _, connector, dataset = asset.use.split(".", 2)
+    key = dg.AssetKey(asset.asset_key)
+    concerned = sorted(name for name, sources in relations.items() if (connector, dataset) in sources)
+
+    @dg.multi_asset(
+        name="__".join(asset.asset_key),
+        specs=[
+            dg.AssetSpec(
+                key=key,
+                deps=[dg.AssetKey(dep) for dep in asset.deps],
+                description=f"What {connector} {dataset.replace('_', ' ')} bring to a run, behind the product's row rules.",
+                group_name="ingest",
+                owners=[OWNER],
+                kinds={"python", "timescaledb"},
+                metadata={"dagster/table_name": "batuta.events", "pipelines": ", ".join(asset.pipelines)},
+            )
+        ],
+        check_specs=[
+            dg.AssetCheckSpec(
+                ROW_RULES,
+                asset=key,
+                blocking=True,
+                description="No row of the product breaks a rule of `batuta_live.live_rule_violations`. "
+                f"Relations: {', '.join(concerned) or 'none'}.",
+            ),
+            dg.AssetCheckSpec(
+                STRUCTURE,
+                asset=key,
+                blocking=True,
+                description="The last refresh of the marts passed its structural tests.",
+            ),
+        ],
+        partitions_def=product_days,
+    )
+    def ingest(context: dg.AssetExecutionContext, runtime: Runtime) -> Iterator[Any]:
+        scope = scope_of(context, graph)
+        with runtime.connect("writer") as conn:
+            upto = fix_batch(context, conn)
+            raise_horizons(conn, {scope.product.name: scope.day})
+            if (trigger := context.run.tags.get(run_tags.TRIGGER)) is not None:
+                mark_launched(conn, trigger, context.run.run_id)
+            conn.commit()
+            found = take(conn, scope, connector, dataset, upto)
+            problem = structural_problem(conn)
+            rules = row_rules(conn, key, scope.product.name, concerned)
+        yield dg.MaterializeResult(
+            asset_key=key, metadata=_metadata(found), data_version=dg.DataVersion(str(found.upto))
+        )
+        yield rules
+        yield dg.AssetCheckResult(
+            asset_key=key, check_name=STRUCTURE, passed=problem is None, description=problem or "the last refresh passed"
+        )
+
+    return ingest
+
+
+def take(conn: psycopg.Connection[Any], scope: Scope, connector: str, dataset: str, upto: int) -> Intake:
+    """Count what a run takes: from the pipeline's cursor, moved by its last successful run, to `upto`."""
+    product = scope.product.name
+    after = pipeline_cursor(conn, scope.pipeline.name, product)
+    rows = conn.execute(_BY_TYPE, (connector, dataset, product, after, upto)).fetchall()
+    since = conn.execute("select committed_at from batuta.batches where batch = %s", (after,)).fetchone()
+    moment = since[0] if since else datetime(1970, 1, 1, tzinfo=UTC)
+    row = conn.execute(_QUARANTINED, (product, connector, moment)).fetchone()
+    return Intake(after, upto, {name: count for name, count in rows}, int(row[0]) if row else 0)
+
+
+def row_rules(
+    conn: psycopg.Connection[Any], key: dg.AssetKey, product: str, relations: Collection[str]
+) -> dg.AssetCheckResult:
+    """The product's rows against the row rules; that the rules cannot be read is a failure, never silence."""
+    try:
+        found, total = violations(conn, product, relations)
+    except psycopg.Error as error:
+        conn.rollback()
+        return dg.AssetCheckResult(
+            asset_key=key,
+            check_name=ROW_RULES,
+            passed=False,
+            description=f"the row rules could not be read ({type(error).__name__}); run refresh_marts first",
+        )
+    if not total:
+        return dg.AssetCheckResult(asset_key=key, check_name=ROW_RULES, passed=True, metadata={"violations": 0})
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=ROW_RULES,
+        passed=False,
+        description=f"{total} rows of {product} break a rule; the first: {found[0].rule} in {found[0].relation}",
+        metadata={"violations": total, "rows": dg.MetadataValue.md(_table(found))},
+    )
+
+
+def pipeline_cursor(conn: psycopg.Connection[Any], pipeline: str, product: str) -> int:
+    """The batch up to which a pipeline has reported on a product."""
+    row = conn.execute(
+        "select position from batuta.cursors where consumer = %s and product = %s", (f"pipeline:{pipeline}", product)
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _metadata(found: Intake) -> dict[str, Any]:
+    listed = "\n".join(f"| `{name}` | {count} |" for name, count in sorted(found.by_type.items()))
+    return {
+        "events": sum(found.by_type.values()),
+        "events_by_type": dg.MetadataValue.md(f"| type | events |\n|---|---:|\n{listed}" if listed else "no new events"),
+        "quarantined_since": found.quarantined,
+        "batch_after": found.after,
+        "batch_to": found.upto,
+    }
+
+
+def _table(found: Collection[Violation]) -> str:
+    rows = "\n".join(f"| {v.rule} | {v.relation} | {v.entity_id} | {v.detail} | {v.event_id or ''} |" for v in found)
+    return f"| rule | relation | entity | detail | event |\n|---|---|---|---|---|\n{rows}"
+
+
+_BY_TYPE = """
+select type, count(*) from batuta.events
+where connector = %s and dataset = %s and product = %s and batch > %s and batch <= %s
+group by type
+"""
+
+_QUARANTINED = """
+select count(*) from batuta.quarantine
+where product = %s and connector = %s and state = 'held' and received_at > %s
+"""

@@ -1,0 +1,130 @@
+"""Runs each run in a process of its own, in a session of its own, so that it outlives the daemon and code server.
+
+The worker is known by pid and kernel start time (`workers.py`), so run monitoring finds one that was killed. Output of
+the process, which is all there is when it dies before its first event, goes to `runs/<run id>.log` in Dagster's home.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import dagster as dg
+
+from batuta_assets import compat
+from batuta_assets.workers import WORKER_TAG, Worker, identify, pulse
+
+LOG_DAYS = 30
+LOG_TAIL_BYTES = 4_000
+
+
+class SubprocessRunLauncher(compat.RunLauncher[dg.DagsterInstance], compat.ConfigurableClass):
+    """Launches runs as processes of this machine; needs no code server to run or to find a dead run."""
+
+    def __init__(self, inst_data: compat.ConfigurableClassData | None = None) -> None:
+        self._inst_data = inst_data
+        super().__init__()
+
+    @property
+    def inst_data(self) -> compat.ConfigurableClassData | None:
+        """The configuration this launcher was made from."""
+        return self._inst_data
+
+    @classmethod
+    def config_type(cls) -> Mapping[str, Any]:
+        """No settings."""
+        return {}
+
+    @classmethod
+    def from_config_value(cls, inst_data: compat.ConfigurableClassData, config_value: Mapping[str, Any]) -> Self:
+        """Make the launcher from `dagster.yaml`."""
+        return cls(inst_data=inst_data)
+
+    def launch_run(self, context: compat.LaunchRunContext) -> None:
+        """Start the run's process and record who it is."""
+        run = context.dagster_run
+        origin = context.job_code_origin
+        if origin is None:
+            raise dg.DagsterInvariantViolationError(f"run {run.run_id} has no code origin and cannot be launched")
+        args = compat.ExecuteRunArgs(
+            job_origin=origin, run_id=run.run_id, instance_ref=self._instance.get_ref(), set_exit_code_on_failure=True
+        )
+        executable = origin.repository_origin.executable_path or sys.executable
+        with self._open_log(run.run_id) as log:
+            process = subprocess.Popen(
+                [executable, "-m", "batuta_assets.run_worker"],
+                env={**os.environ, compat.EXECUTE_RUN_VARIABLE: compat.serialize_value(args)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        threading.Thread(target=process.wait, name=f"wait-{process.pid}", daemon=True).start()
+        worker = identify(process.pid)
+        if worker is not None:
+            self._instance.add_run_tags(run.run_id, {WORKER_TAG: worker.tag()})
+
+    def terminate(self, run_id: str) -> bool:
+        """Ask the run's process to end; False where there is nothing to end."""
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            return False
+        worker = worker_of(run)
+        if worker is None:
+            return False
+        self._instance.report_run_canceling(run)
+        if pulse(worker) == "alive":
+            os.kill(worker.pid, signal.SIGTERM)
+            return True
+        if pulse(worker) == "dead":
+            self._instance.report_run_canceled(run, message=f"The run's process (pid {worker.pid}) was gone already.")
+        return False
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """Run monitoring may ask for the worker's health."""
+        return True
+
+    def check_run_worker_health(self, run: dg.DagsterRun) -> compat.CheckRunHealthResult:
+        """FAILED only where the process is known to be gone while the run is not finished."""
+        worker = worker_of(run)
+        if worker is None or pulse(worker) != "dead":
+            return compat.CheckRunHealthResult(compat.WorkerStatus.RUNNING)
+        latest = self._instance.get_run_by_id(run.run_id)
+        if latest is None or latest.is_finished:
+            return compat.CheckRunHealthResult(compat.WorkerStatus.SUCCESS, "the run has finished")
+        return compat.CheckRunHealthResult(
+            compat.WorkerStatus.FAILED, f"the run's process (pid {worker.pid}) is gone", run_worker_id=worker.tag()
+        )
+
+    def get_run_worker_debug_info(self, run: dg.DagsterRun, include_container_logs: bool | None = True) -> str | None:
+        """The end of what the run's process wrote."""
+        path = self._log_folder() / f"{run.run_id}.log"
+        if not path.is_file():
+            return None
+        with path.open("rb") as log:
+            log.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
+            return f"End of {path}:\n{log.read().decode(errors='replace')}"
+
+    def _log_folder(self) -> Path:
+        return Path(self._instance.root_directory) / "runs"
+
+    def _open_log(self, run_id: str) -> Any:
+        folder = self._log_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        oldest = time.time() - LOG_DAYS * 86_400
+        for path in folder.glob("*.log"):
+            if path.stat().st_mtime < oldest:
+                path.unlink(missing_ok=True)
+        return (folder / f"{run_id}.log").open("ab")
+
+
+def worker_of(run: dg.DagsterRun) -> Worker | None:
+    """The process recorded for a run, if any."""
+    value = run.tags.get(WORKER_TAG)
+    return None if value is None else Worker.from_tag(value)

@@ -1,0 +1,107 @@
+"""Jobs and schedules: one job per pipeline, one for the marts, one schedule per (cron, zone).
+
+A schedule never runs a pipeline itself. It asks for one refresh of the marts, shared by all that is due at that
+instant; when it has succeeded, the sensor `due_pipelines` launches them.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Final, TypeAlias
+
+import dagster as dg
+
+from batuta.manifests.graph import CompiledGraph, CompiledPipeline
+from batuta_assets.gates import refreshed_to
+from batuta_assets.runtime import connector_to
+from sensors import run_tags
+from sensors.due import Clock, clocks
+from sensors.factory import Connect
+from sensors.landed import last_batch
+
+Job: TypeAlias = Any
+HOURLY: Final = "50 * * * *"
+"""Off the hour, where the schedules of people are."""
+
+
+def pipeline_job(pipeline: CompiledPipeline) -> Job:
+    """The assets of a pipeline, as a job; a run of it is one product's day."""
+    keys = [step.asset_key for step in pipeline.steps]
+    if pipeline.report_key is not None:
+        keys.append(pipeline.report_key)
+    return dg.define_asset_job(
+        run_tags.job_name(pipeline.name),
+        selection=dg.AssetSelection.assets(*(dg.AssetKey(key) for key in keys)),
+        description=pipeline.description or f"The pipeline {pipeline.name}, for a product and a day.",
+        tags={run_tags.PIPELINE: pipeline.name},
+        executor_def=dg.in_process_executor,
+    )
+
+
+def refresh_job(dbt: dg.AssetsDefinition) -> Job:
+    """The one refresh of all dbt models and tests."""
+    return dg.define_asset_job(
+        run_tags.REFRESH_JOB,
+        selection=dg.AssetSelection.assets(*dbt.keys),
+        description="Builds and tests every dbt model, incrementally.",
+        tags=run_tags.refresh_tags(),
+        executor_def=dg.in_process_executor,
+    )
+
+
+def due_schedules(graph: CompiledGraph, refresh: Job) -> list[dg.ScheduleDefinition]:
+    """One schedule per clock of the company."""
+    return [_due_schedule(clock, graph, refresh) for clock in clocks(graph)]
+
+
+def _due_schedule(clock: Clock, graph: CompiledGraph, refresh: Job) -> dg.ScheduleDefinition:
+    served = sorted(
+        {p.name for p in graph.pipelines for s in p.schedules if s.cron == clock.cron and _in_zone(p, graph, clock)}
+    )
+
+    @dg.schedule(
+        name=clock.name,
+        job=refresh,
+        cron_schedule=clock.cron,
+        execution_timezone=clock.timezone,
+        description=f"At `{clock.cron}` in {clock.timezone}: refreshes the marts, then {', '.join(served)}.",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+    def due(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        return refresh_for(context.instance, context.scheduled_execution_time)
+
+    return due
+
+
+def refresh_for(instance: dg.DagsterInstance, scheduled: datetime) -> dg.RunRequest | dg.SkipReason:
+    """Ask for the refresh of a scheduled time, unless another schedule of the same instant has."""
+    due_at = scheduled.astimezone(UTC).isoformat()
+    wanted = {run_tags.DUE_AT: due_at, **run_tags.refresh_tags()}
+    if instance.get_runs(filters=dg.RunsFilter(tags=wanted), limit=1):
+        return dg.SkipReason(f"the refresh for {due_at} is already asked for")
+    return dg.RunRequest(run_key=due_at, tags=wanted)
+
+
+def hourly_refresh(refresh: Job, connect: Connect | None = None) -> dg.ScheduleDefinition:
+    """A refresh every hour, unless nothing has landed since the last one."""
+    connect = connect or connector_to("reader")
+
+    @dg.schedule(
+        name="refresh_marts_hourly",
+        job=refresh,
+        cron_schedule=HOURLY,
+        execution_timezone="UTC",
+        description="Refreshes the marts when something has landed since the last refresh.",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+    def hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        with connect() as conn:
+            done, end = refreshed_to(conn), last_batch(conn)
+        if done is not None and done >= end:
+            return dg.SkipReason(f"nothing has landed since batch {done}")
+        return dg.RunRequest(run_key=f"hourly-{end}-{context.scheduled_execution_time:%Y%m%dT%H}", tags=run_tags.refresh_tags())
+
+    return hourly
+
+
+def _in_zone(pipeline: CompiledPipeline, graph: CompiledGraph, clock: Clock) -> bool:
+    products = (graph.product(name) for name in pipeline.products)
+    return any(product is not None and product.timezone == clock.timezone for product in products)
