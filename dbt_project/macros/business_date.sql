@@ -1,10 +1,20 @@
-{# The day of a moment in the product's time zone; `products` is the alias of stg_registry__products, left-joined. #}
+{#
+  The day of a moment in the product's time zone; `products` is the alias of stg_registry__products, left-joined.
+  A moment before 1990 or after 2100 is a mistake: it has no business date, and one absurd event no endless series.
+#}
 {% macro zone_of(products) -%}
     coalesce({{ products }}.time_zone, 'America/Sao_Paulo')
 {%- endmacro %}
 
 {% macro business_date(moment, products) -%}
-    ({{ moment }} at time zone {{ zone_of(products) }})::date
+    {{ day_in_zone(moment, zone_of(products)) }}
+{%- endmacro %}
+
+{% macro day_in_zone(moment, zone) -%}
+    case
+        when {{ moment }} >= timestamptz '1990-01-01 00:00:00Z' and {{ moment }} < timestamptz '2100-01-01 00:00:00Z'
+            then ({{ moment }} at time zone {{ zone }})::date
+    end
 {%- endmacro %}
 
 {% macro currency_of(products) -%}
@@ -15,7 +25,7 @@
 {% macro follow_time_zone(day, moment) -%}
     {%- if is_incremental() -%}
     update {{ this }} as recorded
-    set {{ day }} = (recorded.{{ moment }} at time zone products.time_zone)::date, time_zone = products.time_zone
+    set {{ day }} = {{ day_in_zone('recorded.' ~ moment, 'products.time_zone') }}, time_zone = products.time_zone
     from {{ ref('stg_registry__products') }} as products
     where products.product = recorded.product and products.time_zone <> recorded.time_zone
     {%- endif -%}

@@ -45,8 +45,11 @@
 
 {% macro release_key() %}{{ return(['product', 'repository_id', 'release_id']) }}{% endmacro %}
 
-{# A deletion is final, whatever arrives after it. #}
-{% macro release_version() %}{{ return(['is_deleted', 'version_at', 'event_id']) }}{% endmacro %}
+{#
+  A deletion is final, whatever arrives after it. Where a release carries no time of update its times do not move:
+  then the furthest stage (draft, pre-release, release) is the newest.
+#}
+{% macro release_version() %}{{ return(['is_deleted', 'version_at', 'stage', 'event_id']) }}{% endmacro %}
 
 {# Newest state of each release among the events of a window. #}
 {% macro release_states(window) %}
@@ -55,7 +58,8 @@
             *,
             coalesce(repository_id, repository) as repository_key,
             event_type = 'com.github.release.deleted' as is_deleted,
-            coalesce(updated_at, event_time) as version_at
+            coalesce(updated_at, event_time) as version_at,
+            case when is_draft then 0 when is_prerelease then 1 else 2 end as stage
         from {{ ref('stg_github__releases') }}
         where {{ window }}
     )
@@ -72,6 +76,7 @@
         coalesce(versions.is_draft, false) as is_draft,
         coalesce(versions.is_prerelease, false) as is_prerelease,
         versions.is_deleted,
+        versions.stage,
         versions.created_at,
         versions.updated_at,
         versions.published_at as released_at,
@@ -86,5 +91,5 @@
     left join {{ ref('stg_registry__products') }} as products on versions.product = products.product
     order by
         versions.product, versions.repository_key, versions.release_id,
-        versions.is_deleted desc, versions.version_at desc, versions.event_id collate "C" desc
+        versions.is_deleted desc, versions.version_at desc, versions.stage desc, versions.event_id collate "C" desc
 {% endmacro %}

@@ -12,7 +12,7 @@
         period_end,
         channel,
         kind,
-        amount::numeric(18, 4) as amount,
+        {{ money('amount') }} as amount,
         currency,
         event_time as version_at,
         event_source,

@@ -58,7 +58,7 @@
         newest.kind,
         newest.status,
         newest.gateway,
-        newest.amount::numeric(18, 4) as amount,
+        {{ money('newest.amount') }} as amount,
         newest.currency,
         coalesce(newest.is_test, false) as is_test,
         newest.processed_at,
