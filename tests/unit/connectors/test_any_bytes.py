@@ -32,8 +32,6 @@ KEYS = st.sampled_from(
         "created_at",
         "admin_graphql_api_id",
         "action",
-    ]
-    + [
         "repository",
         "full_name",
         "organization",
@@ -42,9 +40,20 @@ KEYS = st.sampled_from(
         "pull_request",
         "number",
         "release",
+        "head_commit",
+        "timestamp",
+        "pushed_at",
+        "specversion",
+        "source",
+        "type",
+        "time",
+        "data",
+        "subject",
+        "dataschema",
+        "datacontenttype",
+        "data_base64",
+        "x",
     ]
-    + ["head_commit", "timestamp", "pushed_at", "specversion", "source", "type", "time", "data", "subject"]
-    + ["dataschema", "datacontenttype", "data_base64", "x"]
 )
 SCALARS = (
     st.none()

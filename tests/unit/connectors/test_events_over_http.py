@@ -152,7 +152,7 @@ def test_nothing_missing_is_invented(missing: str):
 
 
 @pytest.mark.parametrize(
-    "type", ["com.shopify.orders.created", "com.github.release.published", "com.github.x.y"]
+    "event_type", ["com.shopify.orders.created", "com.github.release.published", "com.github.x.y"]
 )
 def test_a_vendor_s_types_come_in_through_its_connector_only(event_type: str):
     assert malformed(structured(cloud_event(type=event_type))) == [(0, "type")]
