@@ -1,25 +1,31 @@
 """Facts: the recorded numbers a skill works from, and how they get into words.
 
 A narrative never holds a digit of its own. It holds slots, `{{fact:name}}` or `{{fact:name|signed}}`, and code prints
-the fact's value in the reader's locale. Every fact knows where it came from (`lineage`); `batuta.fact_events` follows
-it to the events.
+the fact's value in the reader's locale. Every fact knows where it came from (`lineage`); `events_of_fact` follows it
+to the events.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import orjson
 
 from batuta.errors import BatutaError
 
+if TYPE_CHECKING:
+    import psycopg
+
 FactValue: TypeAlias = Decimal | int | str | date | None
 
-SLOT: Final = re.compile(r"\{\{fact:([a-z0-9][a-z0-9_.-]*)(?:\|(signed|abs))?\}\}")
+SLOT: Final = re.compile(r"\{\{fact:([A-Za-z0-9][A-Za-z0-9_.-]*)(?:\|(signed|abs))?\}\}")
 _BRACES: Final = re.compile(r"\{\{|\}\}")
 _DIGIT: Final = re.compile(r"\d")
 
@@ -205,3 +211,100 @@ def render(
         escape(part.text) if part.fact is None else link(part.fact, escape(part.text))
         for part in parts(text, facts, locale)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class FactEvent:
+    """One event behind a fact; `received_at` and `type` are None once retention has removed it from the log."""
+
+    source: str
+    id: str
+    type: str | None
+    received_at: datetime | None
+
+    @property
+    def expired(self) -> bool:
+        """Removed from the log by policy."""
+        return self.received_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class FactEvents:
+    """The events behind a fact.
+
+    `unchanged` says whether they are still the ones the fact was computed from: None where these were not counted.
+    """
+
+    events: tuple[FactEvent, ...]
+    unchanged: bool | None
+
+
+def events_digest(refs: Iterable[tuple[str, str]]) -> str:
+    """Digest of a set of events (source, id), the same however it was listed."""
+    lines = "\n".join(f"{source} {id}" for source, id in sorted(refs))
+    return "sha256:" + hashlib.sha256(lines.encode()).hexdigest()
+
+
+def events_of_fact(conn: psycopg.Connection[Any], fact_id: str) -> FactEvents:
+    """Follow a recorded fact to the events it was computed from (role: reader).
+
+    A fact computed from other facts has the events of all of them; one given with the request has none.
+
+    Raises:
+        BatutaError: no such fact.
+    """
+    row = conn.execute(
+        "select r.product, f.lineage, f.skill_run from batuta.facts f join batuta.skill_runs r on r.id = f.skill_run "
+        "where f.id = %s",
+        (fact_id,),
+    ).fetchone()
+    if row is None:
+        raise BatutaError(
+            f"no fact {fact_id!r} is recorded", hint="Fact ids are in the run's facts and the report."
+        )
+    product, lineage, run_id = row
+    refs, unchanged = _follow(conn, run_id, lineage)
+    return FactEvents(_look_up(conn, product, refs), unchanged)
+
+
+def _follow(
+    conn: psycopg.Connection[Any], run_id: str, lineage: Mapping[str, Any]
+) -> tuple[set[tuple[str, str]], bool | None]:
+    if lineage["kind"] == "facts":
+        names = list(lineage["facts"])
+        rows = conn.execute(
+            "select lineage from batuta.facts where skill_run = %s and name = any(%s)", (run_id, names)
+        ).fetchall()
+        followed = [_follow(conn, run_id, row[0]) for row in rows]
+        checks = [unchanged for _refs, unchanged in followed]
+        refs = {ref for found, _unchanged in followed for ref in found}
+        return refs, None if None in checks else all(checks)
+    events = lineage.get("events")
+    if events is None:
+        return set(), True
+    if "list" in events:
+        return {(source, id) for source, id in orjson.loads(_lineage_record(conn, events["list"]))}, True
+    sql = _lineage_record(conn, events["query"])
+    rows = conn.execute(sql.encode(), events["parameters"]).fetchall()
+    refs = {(source, id) for source, id in rows}
+    return refs, None if events["digest"] is None else events_digest(refs) == events["digest"]
+
+
+def _lineage_record(conn: psycopg.Connection[Any], digest: str) -> str:
+    row = conn.execute("select content from batuta.lineage_records where digest = %s", (digest,)).fetchone()
+    if row is None:
+        raise BatutaError(f"the lineage record {digest} is missing from the warehouse")
+    return row[0]
+
+
+def _look_up(
+    conn: psycopg.Connection[Any], product: str, refs: Iterable[tuple[str, str]]
+) -> tuple[FactEvent, ...]:
+    from batuta.landing.prepare import digest
+
+    keys = {digest(product, source, id): (source, id) for source, id in sorted(refs)}
+    rows = conn.execute(
+        "select key, type, received_at from batuta.events where key = any(%s)", (list(keys),)
+    ).fetchall()
+    kept = {bytes(key): (type, received_at) for key, type, received_at in rows}
+    return tuple(FactEvent(source, id, *kept.get(key, (None, None))) for key, (source, id) in keys.items())

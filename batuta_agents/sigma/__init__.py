@@ -1,0 +1,1 @@
+"""Sigma keeps the numbers: money that agrees, KPIs that are watched."""
