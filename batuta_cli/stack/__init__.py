@@ -1,0 +1,1 @@
+"""What `batuta up` runs on one machine: the services, and the supervisor that looks after them."""

@@ -1,0 +1,58 @@
+"""Dagster's home under ours: its instance file, its workspace, and the environment its processes need."""
+
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+
+from batuta.errors import BatutaError
+from batuta.settings import Settings
+from batuta.warehouse.connection import dagster_url, dbt_environment
+
+LOCATION = "batuta"
+MODULE = "batuta_assets.definitions"
+# Longest path of a Unix socket on Linux is 107 bytes.
+SOCKET_PATH_LIMIT = 100
+
+
+def prepare(settings: Settings) -> Path:
+    """Write DAGSTER_HOME; its path."""
+    source = settings.project / "deploy" / "dagster.yaml"
+    if not source.is_file():
+        raise BatutaError(
+            f"{source} is missing: {settings.project} is not a BATUTA project",
+            hint="Run inside the project folder, or name it with BATUTA_PROJECT.",
+        )
+    folder = settings.home / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, folder / "dagster.yaml")
+    server = f"{{socket: {socket_path(settings.home)}, location_name: {LOCATION}}}"
+    workspace_path(settings.home).write_text(f"load_from:\n  - grpc_server: {server}\n", encoding="utf-8")
+    return folder
+
+
+def workspace_path(home: Path) -> Path:
+    """The workspace that names the code server's socket."""
+    return home / "dagster" / "workspace.yaml"
+
+
+def socket_path(home: Path) -> Path:
+    """The code server's socket: in the home, or for a home with a long path in the temporary folder."""
+    path = home / "run" / "code.sock"
+    if len(str(path)) <= SOCKET_PATH_LIMIT:
+        return path
+    return Path(tempfile.gettempdir()) / f"batuta-{hashlib.sha256(str(home).encode()).hexdigest()[:16]}.sock"
+
+
+def environment(settings: Settings, url: str) -> dict[str, str]:
+    """Variables for every process that works with Dagster, dbt or the warehouse at `url`."""
+    return {
+        **dbt_environment(url),
+        "BATUTA_PROJECT": str(settings.project),
+        "BATUTA_HOME": str(settings.home),
+        "BATUTA_DATABASE_URL": url,
+        "BATUTA_DAGSTER_PG_URL": dagster_url(url),
+        "DAGSTER_HOME": str(settings.home / "dagster"),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DO_NOT_TRACK": "1",
+    }
