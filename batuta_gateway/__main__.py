@@ -1,0 +1,7 @@
+"""`python -m batuta_gateway`."""
+
+import sys
+
+from batuta_gateway.server import main
+
+sys.exit(main())

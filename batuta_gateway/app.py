@@ -1,0 +1,109 @@
+"""The gateway as an ASGI application: `create_app()`, or with settings and a clock of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final, cast
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from batuta.landing.land import Landing
+from batuta.settings import Settings, get_settings
+from batuta.warehouse.connection import Connection, Role, connect
+from batuta.warehouse.database import embedded_server
+from batuta_gateway import pages, posted, skills, webhooks
+from batuta_gateway.access_log import AccessLog, log_failure
+from batuta_gateway.answers import Refusal, not_found
+from batuta_gateway.bodies import BodyReader
+from batuta_gateway.doors import Entrance
+from batuta_gateway.gateway import Gateway
+from batuta_gateway.intake import Intake, IntakeLimits
+from batuta_gateway.local import local_token
+
+STOP_SECONDS: Final = 10.0
+_WEBHOOK: Final = "/webhooks/{product}/{connector}"
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    limits: IntakeLimits | None = None,
+) -> Starlette:
+    """Make the application. The database need not answer yet; until it does, deliveries are refused with 503.
+
+    Raises:
+        BatutaError: the settings, the master keys or the local token cannot be used.
+    """
+    settings = settings or get_settings()
+    open_connection = partial(_connect, settings)
+    local_token(settings.secrets_dir)
+    gateway = Gateway(
+        settings=settings,
+        clock=clock,
+        connect=open_connection,
+        entrance=Entrance(settings),
+        bodies=BodyReader(settings.max_body_bytes),
+        intake=Intake(Landing.open(settings, clock), partial(open_connection, "writer"), limits),
+    )
+    gateway.entrance.doors()
+    app = Starlette(
+        routes=[
+            Route(_WEBHOOK, webhooks.receive, methods=["POST"]),
+            Route(f"{_WEBHOOK}/{{account:path}}", webhooks.receive, methods=["POST"]),
+            Route("/events", posted.post, methods=["POST"]),
+            Route("/skill/execute", skills.execute, methods=["POST"]),
+            Route("/healthz", pages.health),
+            Route("/readyz", pages.ready),
+            Route("/reports/{product}/{family}/{date}", pages.report),
+        ],
+        middleware=[Middleware(AccessLog)],
+        exception_handlers={Refusal: _refuse, HTTPException: _refuse_http, Exception: _fail},
+        lifespan=partial(_lifespan, gateway.intake),
+    )
+    app.state.gateway = gateway
+    return app
+
+
+def _connect(settings: Settings, role: Role) -> Connection:
+    url = settings.database_url or embedded_server(settings).url()
+    return connect(url, role, application="batuta-gateway")
+
+
+@asynccontextmanager
+async def _lifespan(intake: Intake, _: Starlette) -> AsyncIterator[None]:
+    intake.start()
+    yield
+    await intake.stop(STOP_SECONDS)
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    return cast("Refusal", error).response()
+
+
+async def _refuse_http(_: Request, error: Exception) -> Response:
+    """What the routing refuses, in our words."""
+    refused = cast("HTTPException", error)
+    if refused.status_code == 405:
+        return Refusal(
+            405, "method_not_allowed", "this address takes another method", headers=refused.headers
+        ).response()
+    return not_found().response()
+
+
+async def _fail(request: Request, error: Exception) -> Response:
+    log_failure(error, getattr(request.state, "trace", None))
+    return Refusal(500, "failed", "this failed on our side; the log says where").response()

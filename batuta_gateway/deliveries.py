@@ -1,0 +1,119 @@
+"""From a request to a verified delivery, and from an outcome to an answer: what both ways in share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+from starlette.requests import Request
+
+from batuta.landing.model import Delivery
+from batuta_gateway.answers import Refusal, not_found
+from batuta_gateway.doors import Door
+from batuta_gateway.gateway import gateway_of, trace_of
+from batuta_gateway.intake import Settled
+from sensors.connectors.protocol import Connector, NoSecret, Unsigned, Unverified
+
+# A sender's credentials and address are no part of what it sent.
+_PRIVATE_HEADERS: Final = frozenset(
+    {"authorization", "proxy-authorization", "cookie", "forwarded", "x-forwarded-for", "x-real-ip"}
+)
+
+
+def headers_of(request: Request) -> dict[str, str]:
+    """The headers by lower-case name; one that came twice is joined, and so is neither of the two."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in request.headers.raw:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+def require_media_type(headers: dict[str, str], connector: Connector) -> None:
+    """Refuse, with 415, a content type the connector does not read."""
+    media_type, _, parameters = headers.get("content-type", "").partition(";")
+    charset = parameters.replace(" ", "").replace('"', "").lower()
+    if media_type.strip().lower() not in connector.MEDIA_TYPES or charset not in ("", "charset=utf-8"):
+        raise Refusal(
+            415,
+            "unsupported_media_type",
+            f"send Content-Type: {' or '.join(sorted(connector.MEDIA_TYPES))}, in UTF-8",
+        )
+
+
+async def read_delivery(request: Request, door: Door) -> Delivery:
+    """Read what came through a door; nothing is verified yet."""
+    gateway = gateway_of(request)
+    headers = headers_of(request)
+    require_media_type(headers, door.connector)
+    body = await gateway.bodies.read(request)
+    return Delivery(
+        product=door.product,
+        connector=door.connector.NAME,
+        account=door.account,
+        headers=headers,
+        body=body,
+        received_at=gateway.clock(),
+    )
+
+
+def admit(door: Door, delivery: Delivery) -> Delivery:
+    """The delivery, once its sender is proven or needs no proof.
+
+    Raises:
+        Refusal: 401 without a valid signature, 400 without the headers every delivery of this vendor has.
+    """
+    try:
+        door.connector.verify(delivery, door.secrets)
+    except (Unsigned, NoSecret) as error:
+        if not door.accepts_unsigned:
+            raise unauthorized(error) from None
+    except Unverified as error:
+        raise unauthorized(error) from None
+    missing = [name for name in door.connector.REQUIRED_HEADERS if not delivery.headers.get(name)]
+    if missing:
+        raise Refusal(
+            400, "missing_headers", f"the delivery lacks {', '.join(missing)}", details={"headers": missing}
+        )
+    return delivery
+
+
+def as_kept(request: Request, delivery: Delivery) -> Delivery:
+    """The delivery as it may be kept: without its sender's credentials and address, under our trace."""
+    kept = {name: value for name, value in delivery.headers.items() if name not in _PRIVATE_HEADERS}
+    return replace(delivery, headers=kept | {"traceparent": trace_of(request)})
+
+
+def unauthorized(error: Unverified) -> Refusal:
+    """401. What is missing on our side is for the log, not for whoever asks."""
+    if isinstance(error, NoSecret):
+        return Refusal(401, "not_verifiable", "deliveries to this address cannot be verified yet")
+    code = "unsigned" if isinstance(error, Unsigned) else "bad_signature"
+    message = f"{error.message}; {error.hint}" if error.hint else error.message
+    return Refusal(401, code, message)
+
+
+def settled_document(settled: Settled) -> dict[str, Any]:
+    """What became of one delivery, for its sender."""
+    outcome = settled.outcome
+    document: dict[str, Any] = {"status": outcome.state}
+    if settled.rejection is None:
+        return document | ({"id": outcome.event_id} if outcome.event_id is not None else {})
+    rejection = settled.rejection
+    return document | {
+        "id": outcome.quarantine_id,
+        "reason_code": rejection.code,
+        "field": rejection.field,
+        "reason": rejection.message,
+    }
+
+
+def door_at(request: Request) -> Door:
+    """The door the address names, or 404: unknown product, connector or account look the same."""
+    parts = request.path_params
+    door = (
+        gateway_of(request).entrance.doors().find(parts["product"], parts["connector"], parts.get("account"))
+    )
+    if door is None:
+        raise not_found()
+    return door

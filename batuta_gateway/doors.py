@@ -1,0 +1,137 @@
+"""Who may deliver what: products and their connectors from the applied bundle, with their secrets.
+
+The bundle and the secrets folder are looked at before each request and read again when they have changed,
+so that `batuta apply` and a rotated secret need no restart. A bundle that cannot be read leaves the doors
+as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from batuta.errors import BatutaError
+from batuta.manifests.bundle import bundle_path, read_bundle
+from batuta.manifests.graph import CompiledGraph, CompiledProduct
+from batuta.manifests.models import ConnectorBinding
+from batuta.secrets import resolve_secrets
+from batuta.settings import Settings
+from batuta.telemetry import get_logger
+from sensors.connectors import CONNECTORS
+from sensors.connectors.protocol import Connector
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One connector of one product: what may come in, and who has to sign for it."""
+
+    product: str
+    connector: Connector
+    account: str | None
+    secrets: tuple[bytes, ...] = field(repr=False)
+    accepts_unsigned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """All doors of a bundle."""
+
+    graph: CompiledGraph
+    by_address: Mapping[tuple[str, str], tuple[Door, ...]]
+
+    def find(self, product: str, connector: str, account: str | None) -> Door | None:
+        """The door at an address; an account may be left out where the product has a single door."""
+        doors = self.by_address.get((product, connector), ())
+        if account is None:
+            return doors[0] if len(doors) == 1 else None
+        for door in doors:
+            if door.account is not None and door.connector.same_account(door.account, account):
+                return door
+        return None
+
+    def of_connector(self, connector: str) -> tuple[Door, ...]:
+        """Every product's doors for one connector."""
+        return tuple(
+            door for (_, name), doors in self.by_address.items() if name == connector for door in doors
+        )
+
+
+NO_DOORS: Final = Doors(CompiledGraph(), {})
+
+
+class Entrance:
+    """The doors as they are now."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._seen: tuple[object, ...] | None = None
+        self._doors = NO_DOORS
+
+    def doors(self) -> Doors:
+        """The doors of the bundle in force."""
+        stamp = (_stamp(bundle_path(self._settings.home)), _stamp(self._settings.secrets_dir))
+        if stamp != self._seen:
+            self._seen = stamp
+            self._reload()
+        return self._doors
+
+    def _reload(self) -> None:
+        try:
+            graph = read_bundle(bundle_path(self._settings.home))
+        except BatutaError as error:
+            _log.warning(
+                "bundle not read",
+                reason=error.message,
+                hint=error.hint,
+                products=len(self._doors.graph.products),
+            )
+            return
+        self._doors = open_doors(graph, self._settings)
+        _log.info(
+            "doors open", bundle=graph.digest, products=len(graph.products), doors=len(self._doors.by_address)
+        )
+
+
+def open_doors(graph: CompiledGraph, settings: Settings) -> Doors:
+    """The doors of a compiled graph; the log says which stay closed because nothing here can serve them."""
+    doors: dict[tuple[str, str], tuple[Door, ...]] = {}
+    for product in graph.products:
+        for index, binding in enumerate(product.connectors):
+            connector = CONNECTORS.get(binding.type)
+            if connector is None:
+                _log.warning(
+                    "connector is not served by the gateway", product=product.name, connector=binding.type
+                )
+                continue
+            address = (product.name, binding.type)
+            door = _door(product, index, binding, connector, settings)
+            doors[address] = (*doors.get(address, ()), door)
+    return Doors(graph, doors)
+
+
+def _door(
+    product: CompiledProduct, index: int, binding: ConnectorBinding, connector: Connector, settings: Settings
+) -> Door:
+    where = f"Product {product.name}: spec.connectors[{index}].secretRefs"
+    accepts_unsigned = binding.allow_unsigned and settings.environment == "development"
+    secrets: tuple[bytes, ...] = ()
+    try:
+        secrets = resolve_secrets(binding.secret_refs, settings, where=where)
+    except BatutaError as error:
+        _log.error("deliveries are refused: secret missing", reason=error.message, hint=error.hint)
+    else:
+        if not secrets and not accepts_unsigned:
+            _log.error("deliveries are refused: no secret configured", where=where)
+    return Door(product.name, connector, binding.account, secrets, accepts_unsigned)
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size, found.st_ino)
