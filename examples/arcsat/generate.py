@@ -2,28 +2,39 @@
 
     python examples/arcsat/generate.py --out DIR --secrets DIR [--scale small] [--seed 7]
 
-Per product three files: `<product>.shopify.jsonl` and `<product>.github.jsonl`, one captured delivery per line
-(`{"headers": {...}, "body": "..."}`), and `<product>.events.jsonl`, one CloudEvent per line. Same seed and secrets, same
-bytes; other secrets change the signatures only. Nothing here knows BATUTA: it plays the vendors.
+Per product three files: `<product>.shopify.jsonl` and `<product>.github.jsonl`, one captured delivery per
+line (`{"headers": {...}, "body": "..."}`), and `<product>.events.jsonl`, one CloudEvent per line. Same seed
+and secrets, same bytes; other secrets change the signatures only. Nothing here knows BATUTA: it plays the
+vendors.
 """
 
 import argparse
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from simulation.company import SCALES, simulate
-from simulation.deliveries import Sending, event_line, event_sendings, github_line, github_sendings, shopify_line, shopify_sendings
+from simulation.deliveries import (
+    Sending,
+    event_line,
+    event_sendings,
+    github_line,
+    github_sendings,
+    shopify_line,
+    shopify_sendings,
+)
 from simulation.model import ShopSimulation, Simulation
 
 SECRETS = ("arcsat-shopify", "arcsat-github", "lojablock-shopify", "lojablock-github")
+
+Fate = Literal["landed", "duplicate", "quarantined", "filtered"]
 
 __all__ = ["SCALES", "File", "Manifest", "Simulation", "generate", "main", "simulate"]
 
@@ -59,7 +70,13 @@ class Manifest:
     files: tuple[File, ...]
 
 
-def generate(out_dir: Path, secrets: Mapping[str, bytes], seed: int = 7, scale: str = "demo", simulation: Simulation | None = None) -> Manifest:
+def generate(
+    out_dir: Path,
+    secrets: Mapping[str, bytes],
+    seed: int = 7,
+    scale: str = "demo",
+    simulation: Simulation | None = None,
+) -> Manifest:
     """Write the deliveries of both products.
 
     Args:
@@ -79,13 +96,21 @@ def generate(out_dir: Path, secrets: Mapping[str, bytes], seed: int = 7, scale: 
         files.append(_write(out_dir, lived, "github", github_sendings(seed, lived), github))
         files.append(_write(out_dir, lived, "events", event_sendings(seed, lived), event_line))
     manifest = Manifest(seed, scale, tuple(files))
-    _replace(out_dir / "manifest.json", json.dumps(asdict(manifest), indent=1, ensure_ascii=False).encode() + b"\n")
+    _replace(
+        out_dir / "manifest.json", json.dumps(asdict(manifest), indent=1, ensure_ascii=False).encode() + b"\n"
+    )
     return manifest
 
 
-def _write(out_dir: Path, lived: ShopSimulation, connector: str, sendings: list[Sending], line: Callable[[Sending], bytes]) -> File:
+def _write(
+    out_dir: Path,
+    lived: ShopSimulation,
+    connector: str,
+    sendings: list[Sending],
+    line: Callable[[Sending], bytes],
+) -> File:
     name = f"{lived.shop.product}.{connector}.jsonl"
-    counts = dict.fromkeys(("landed", "duplicate", "quarantined", "filtered"), 0)
+    counts: dict[Fate, int] = {"landed": 0, "duplicate": 0, "quarantined": 0, "filtered": 0}
     broken: dict[int, str] = {}
     digest, size = hashlib.sha256(), 0
     half_done = out_dir / f".{name}.part"
@@ -98,11 +123,11 @@ def _write(out_dir: Path, lived: ShopSimulation, connector: str, sendings: list[
             digest.update(text)
             size += len(text)
             file.write(text)
-    os.replace(half_done, out_dir / name)
+    half_done.replace(out_dir / name)
     return File(lived.shop.product, connector, name, size, digest.hexdigest(), **counts, broken=broken)
 
 
-def _fate(sending: Sending) -> str:
+def _fate(sending: Sending) -> Fate:
     if sending.breakage:
         return "quarantined"
     if sending.filtered:
@@ -113,19 +138,23 @@ def _fate(sending: Sending) -> str:
 def _replace(path: Path, content: bytes) -> None:
     half_done = path.with_name(f".{path.name}.part")
     half_done.write_bytes(content)
-    os.replace(half_done, path)
+    half_done.replace(path)
 
 
 def read_secrets(folder: Path) -> dict[str, bytes]:
     """The keys the vendors sign with, one file each; a final line break does not count."""
-    return {path.name: path.read_bytes().rstrip(b"\r\n") for path in sorted(folder.iterdir()) if path.is_file()}
+    return {
+        path.name: path.read_bytes().rstrip(b"\r\n") for path in sorted(folder.iterdir()) if path.is_file()
+    }
 
 
 def main() -> int:
     """Write the files and print the manifest."""
     parser = argparse.ArgumentParser(description="Make the deliveries of the example company.")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
-    parser.add_argument("--secrets", type=Path, required=True, help=f"folder with the files {', '.join(SECRETS)}")
+    parser.add_argument(
+        "--secrets", type=Path, required=True, help=f"folder with the files {', '.join(SECRETS)}"
+    )
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--scale", choices=sorted(SCALES), default="demo")
     options = parser.parse_args()
@@ -136,7 +165,7 @@ def main() -> int:
     if missing:
         parser.error(f"{options.secrets} lacks {', '.join(missing)}; put the key into a file of that name")
     manifest = generate(options.out, secrets, options.seed, options.scale)
-    print(json.dumps(asdict(manifest), ensure_ascii=False))
+    sys.stdout.write(json.dumps(asdict(manifest), ensure_ascii=False) + "\n")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The deliveries that cannot be accepted: each is a good one, broken in one way. All of them must end in quarantine."""
+"""The deliveries that cannot be accepted: good ones, each broken in one way. All must end in quarantine."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -57,9 +57,9 @@ def _without(*names: str, inside: str | None = None) -> Change:
     return _edited(edit)
 
 
-def renamed(body: bytes, id: str) -> bytes:
+def renamed(body: bytes, event_id: str) -> bytes:
     """The same CloudEvent under another id."""
-    return _with(id, "id")(body)
+    return _with(event_id, "id")(body)
 
 
 def _with(value: object, *path: str | int) -> Change:
@@ -84,20 +84,30 @@ BREAKAGES: Mapping[str, tuple[Breakage, ...]] = {
         Breakage("broken JSON, properly signed", "orders/updated", _truncated),
         Breakage("bad UTF-8, properly signed", "orders/create", _bad_utf8),
         Breakage("a list instead of an object", "refunds/create", _a_list),
-        Breakage("signed by somebody else", "orders/updated", headers=_header("X-Shopify-Hmac-Sha256", "B23tXN681gZ0qIWNRrgtzBE9XSDo5yaUu6wfmhu3a7g=")),
+        Breakage(
+            "signed by somebody else",
+            "orders/updated",
+            headers=_header("X-Shopify-Hmac-Sha256", "B23tXN681gZ0qIWNRrgtzBE9XSDo5yaUu6wfmhu3a7g="),
+        ),
         Breakage("not signed", "orders/create", headers=_header("X-Shopify-Hmac-Sha256", None)),
         Breakage("no identity", "orders/create", _without("id", "admin_graphql_api_id")),
         Breakage("no time of update", "orders/updated", _without("updated_at")),
         Breakage("line items are a text", "orders/create", _with("um telescópio", "line_items")),
         Breakage("a price that is no number", "orders/updated", _with("grátis", "line_items", 0, "price")),
         Breakage("a transaction without amount", "order_transactions/create", _without("amount")),
-        Breakage("a topic that is not read", "products/update", headers=_header("X-Shopify-Topic", "carts/update")),
+        Breakage(
+            "a topic that is not read", "products/update", headers=_header("X-Shopify-Topic", "carts/update")
+        ),
     ),
     "github": (
         Breakage("broken JSON, properly signed", "pull_request", _truncated),
         Breakage("bad UTF-8, properly signed", "issues", _bad_utf8),
         Breakage("a list instead of an object", "push", _a_list),
-        Breakage("signed by somebody else", "pull_request", headers=_header("X-Hub-Signature-256", "sha256=" + "0" * 64)),
+        Breakage(
+            "signed by somebody else",
+            "pull_request",
+            headers=_header("X-Hub-Signature-256", "sha256=" + "0" * 64),
+        ),
         Breakage("signed with SHA-1 only", "release", headers=_header("X-Hub-Signature-256", None)),
         Breakage("no number", "pull_request", _without("number", inside="pull_request")),
         Breakage("merged on no date", "pull_request", _with("ontem", "pull_request", "merged_at")),
@@ -113,6 +123,10 @@ BREAKAGES: Mapping[str, tuple[Breakage, ...]] = {
         Breakage("a score between two", "com.batuta.survey.answered", _with(7.5, "data", "score")),
         Breakage("a score in words", "com.batuta.survey.answered", _with("dez", "data", "score")),
         Breakage("spend without amount", "com.batuta.spend.recorded", _without("amount", inside="data")),
-        Breakage("a vendor's type by the side door", "com.batuta.spend.recorded", _with("com.shopify.orders.created", "type")),
+        Breakage(
+            "a vendor's type by the side door",
+            "com.batuta.spend.recorded",
+            _with("com.shopify.orders.created", "type"),
+        ),
     ),
 }

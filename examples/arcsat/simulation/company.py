@@ -41,7 +41,7 @@ SHOPS = (
     ),
 )
 SCALES = {"demo": 1, "small": 20}
-"""By how much each scale divides people and orders; the rest shrinks less, so that every case still occurs."""
+"""By how much each scale divides people and orders; the rest shrinks less, so that every case occurs."""
 
 
 def simulate(seed: int = 7, scale: str = "demo") -> Simulation:
@@ -51,7 +51,9 @@ def simulate(seed: int = 7, scale: str = "demo") -> Simulation:
         seed: same seed, same company, to the last byte.
         scale: a name in `SCALES`.
     """
-    return Simulation(seed=seed, scale=scale, products={shop.product: _live(seed, _sized(shop, scale)) for shop in SHOPS})
+    return Simulation(
+        seed=seed, scale=scale, products={shop.product: _live(seed, _sized(shop, scale)) for shop in SHOPS}
+    )
 
 
 def _sized(shop: Shop, scale: str) -> Shop:

@@ -14,10 +14,20 @@ from functools import partial
 from random import Random
 from uuid import UUID
 
-from simulation import github
+from simulation import github, github_forms
 from simulation.broken import BREAKAGES, Breakage, renamed
-from simulation.model import FIRST_DAY, Answer, Order, OrderVersion, ShopSimulation, Spend, local, stream, uuid_from
-from simulation.orders import never_paying
+from simulation.demand import never_paying
+from simulation.model import (
+    FIRST_DAY,
+    Answer,
+    Order,
+    OrderVersion,
+    ShopSimulation,
+    Spend,
+    local,
+    stream,
+    uuid_from,
+)
 from simulation.shopify_catalogue import data_request_body, product_body, redact_body
 from simulation.shopify_forms import API_VERSION, Body, money, serialize
 from simulation.shopify_orders import order_body
@@ -54,9 +64,12 @@ def shopify_sendings(seed: int, simulation: ShopSimulation) -> list[Sending]:
     return _arrived(rng, sendings, BREAKAGES["shopify"])
 
 
-def _sending(rng: Random, topic: str, at: datetime, body: Callable[[], bytes], about: object = None) -> Sending:
-    id = str(uuid_from(rng))
-    return Sending(at, 0, topic, id, at, body, action=f"{about}/{at.isoformat()}" if about else id)
+def _sending(
+    rng: Random, topic: str, at: datetime, body: Callable[[], bytes], about: object = None
+) -> Sending:
+    webhook_id = str(uuid_from(rng))
+    action = f"{about}/{at.isoformat()}" if about else webhook_id
+    return Sending(at, 0, topic, webhook_id, at, body, action)
 
 
 def _order_sendings(rng: Random, simulation: ShopSimulation, order: Order) -> Iterator[Sending]:
@@ -72,10 +85,18 @@ def _order_sendings(rng: Random, simulation: ShopSimulation, order: Order) -> It
     in_refunds = {transaction.id for refund in order.refunds for transaction in refund.transactions}
     for transaction in order.transactions:
         if transaction.id not in in_refunds or rng.random() < 0.8:
-            yield _sending(rng, "order_transactions/create", transaction.at, partial(_json, transaction_body, transaction, order.person), order.id)
+            yield _sending(
+                rng,
+                "order_transactions/create",
+                transaction.at,
+                partial(_json, transaction_body, transaction, order.person),
+                order.id,
+            )
     for refund in order.refunds:
         if refund.announced:
-            yield _sending(rng, "refunds/create", refund.created_at, partial(_json, refund_body, refund), order.id)
+            yield _sending(
+                rng, "refunds/create", refund.created_at, partial(_json, refund_body, refund), order.id
+            )
     if order.deleted_at:
         yield _sending(rng, "orders/delete", order.deleted_at, partial(serialize, {"id": order.id}), order.id)
 
@@ -90,7 +111,10 @@ def _json(make: Callable[..., Body], *arguments: object) -> bytes:
 
 def _product_sendings(rng: Random, simulation: ShopSimulation) -> Iterator[Sending]:
     for item in simulation.items:
-        for topic, at in (("products/create", item.created_at), *(("products/update", at) for at in item.updates)):
+        for topic, at in (
+            ("products/create", item.created_at),
+            *(("products/update", at) for at in item.updates),
+        ):
             if item.deleted_at is None or at < item.deleted_at:
                 yield _sending(rng, topic, at, partial(_json, product_body, simulation.shop, item, at))
         if item.deleted_at:
@@ -118,9 +142,11 @@ def github_sendings(seed: int, simulation: ShopSimulation) -> list[Sending]:
     rng = stream(seed, simulation.shop.product, "github deliveries")
     shop = simulation.shop
     start = local(FIRST_DAY, 8 * 3600)
-    sendings = [replace(_sending(rng, "ping", start, partial(_github, github.ping_body, shop, start)), filtered=True)]
+    sendings = [
+        replace(_sending(rng, "ping", start, partial(_github, github.ping_body, shop, start)), filtered=True)
+    ]
 
-    def add(topic: str, at: datetime, make: Callable[..., github.Body], *arguments: object) -> None:
+    def add(topic: str, at: datetime, make: Callable[..., Body], *arguments: object) -> None:
         sendings.append(_sending(rng, topic, at, partial(_github, make, shop, *arguments)))
 
     for pull in simulation.pull_requests:
@@ -137,7 +163,14 @@ def github_sendings(seed: int, simulation: ShopSimulation) -> list[Sending]:
         if release.published_at:
             early = release.prerelease or release.promoted_at
             for action in ("published", "prereleased" if early else "released"):
-                add("release", release.published_at, github.release_body, release, action, release.published_at)
+                add(
+                    "release",
+                    release.published_at,
+                    github.release_body,
+                    release,
+                    action,
+                    release.published_at,
+                )
         if release.promoted_at:
             add("release", release.promoted_at, github.release_body, release, "released", release.promoted_at)
     for issue in simulation.issues:
@@ -150,16 +183,36 @@ def github_sendings(seed: int, simulation: ShopSimulation) -> list[Sending]:
     return _arrived(rng, sendings, BREAKAGES["github"])
 
 
-def _github(make: Callable[..., github.Body], *arguments: object) -> bytes:
-    return github.serialize(make(*arguments))
+def _github(make: Callable[..., Body], *arguments: object) -> bytes:
+    return github_forms.serialize(make(*arguments))
 
 
 def event_sendings(seed: int, simulation: ShopSimulation) -> list[Sending]:
     """Ad spend and survey answers as CloudEvents, in order of arrival."""
     rng = stream(seed, simulation.shop.product, "event deliveries")
     sendings = [
-        *(Sending(i.recorded_at, 0, "com.batuta.spend.recorded", str(i.id), i.recorded_at, partial(_spend, simulation, i)) for i in simulation.spend),
-        *(Sending(i.answered_at, 0, "com.batuta.survey.answered", str(i.id), i.answered_at, partial(_answer, simulation, i)) for i in simulation.answers),
+        *(
+            Sending(
+                i.recorded_at,
+                0,
+                "com.batuta.spend.recorded",
+                str(i.id),
+                i.recorded_at,
+                partial(_spend, simulation, i),
+            )
+            for i in simulation.spend
+        ),
+        *(
+            Sending(
+                i.answered_at,
+                0,
+                "com.batuta.survey.answered",
+                str(i.id),
+                i.answered_at,
+                partial(_answer, simulation, i),
+            )
+            for i in simulation.answers
+        ),
     ]
     return _arrived(rng, sendings, BREAKAGES["events"], subscriptions=False)
 
@@ -173,37 +226,45 @@ def _spend(simulation: ShopSimulation, item: Spend) -> bytes:
         "amount": money(item.amount_cents),
         "currency": "BRL",
     }
-    return _cloud_event(simulation, "com.batuta.spend.recorded", "planilha-de-midia", str(item.id), item.recorded_at, data)
+    return _cloud_event(
+        simulation, "com.batuta.spend.recorded", "planilha-de-midia", str(item.id), item.recorded_at, data
+    )
 
 
 def _answer(simulation: ShopSimulation, item: Answer) -> bytes:
     data: Body = {
-        "survey": item.survey,
+        "survey_id": item.survey,
         "respondent": item.respondent,
         "score": item.score,
-        "answered_at": github.stamp(item.answered_at),
+        "answered_at": github_forms.stamp(item.answered_at),
         "channel": item.channel,
     }
     if item.comment:
         data["comment"] = item.comment
-    return _cloud_event(simulation, "com.batuta.survey.answered", "pesquisa-nps", str(item.id), item.answered_at, data)
+    return _cloud_event(
+        simulation, "com.batuta.survey.answered", "pesquisa-nps", str(item.id), item.answered_at, data
+    )
 
 
-def _cloud_event(simulation: ShopSimulation, type: str, origin: str, id: str, at: datetime, data: Body) -> bytes:
+def _cloud_event(
+    simulation: ShopSimulation, event_type: str, origin: str, event_id: str, at: datetime, data: Body
+) -> bytes:
     document = {
         "specversion": "1.0",
-        "id": id,
+        "id": event_id,
         "source": f"https://{simulation.shop.product}.example.com/{origin}",
-        "type": type,
+        "type": event_type,
         "time": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "datacontenttype": "application/json",
         "data": data,
     }
-    return github.serialize(document)
+    return github_forms.serialize(document)
 
 
-def _arrived(rng: Random, sendings: list[Sending], breakages: tuple[Breakage, ...], *, subscriptions: bool = True) -> list[Sending]:
-    """Give every sending its way over the network, add repeats and broken ones, and put all in order of arrival."""
+def _arrived(
+    rng: Random, sendings: list[Sending], breakages: tuple[Breakage, ...], *, subscriptions: bool = True
+) -> list[Sending]:
+    """Send all over the network, some late, some twice, some broken; the result is in order of arrival."""
     found: list[Sending] = []
     for sending in sendings:
         delay = rng.random()
@@ -215,13 +276,28 @@ def _arrived(rng: Random, sendings: list[Sending], breakages: tuple[Breakage, ..
         first = replace(sending, arrived_at=sending.arrived_at + timedelta(seconds=seconds))
         found.append(first)
         if rng.random() < TWICE:
-            found.append(replace(first, arrived_at=first.arrived_at + timedelta(seconds=rng.randrange(20, 14_400)), repeated=True))
+            found.append(
+                replace(
+                    first,
+                    arrived_at=first.arrived_at + timedelta(seconds=rng.randrange(20, 14_400)),
+                    repeated=True,
+                )
+            )
         if subscriptions and not sending.filtered and rng.random() < SECOND_SUBSCRIPTION:
-            found.append(replace(first, id=str(uuid_from(rng)), arrived_at=first.arrived_at + timedelta(seconds=1)))
+            found.append(
+                replace(first, id=str(uuid_from(rng)), arrived_at=first.arrived_at + timedelta(seconds=1))
+            )
     for place, breakage in enumerate(breakages):
         candidates = [sending for sending in sendings if sending.topic == breakage.topic]
         model = candidates[(place + 1) * len(candidates) // (len(breakages) + 2)]
-        found.append(replace(model, id=str(uuid_from(rng)), arrived_at=model.arrived_at + timedelta(minutes=3), breakage=breakage))
+        found.append(
+            replace(
+                model,
+                id=str(uuid_from(rng)),
+                arrived_at=model.arrived_at + timedelta(minutes=3),
+                breakage=breakage,
+            )
+        )
     found = [replace(sending, place=place) for place, sending in enumerate(found)]
     return sorted(found, key=lambda sending: (sending.arrived_at, sending.place))
 
@@ -244,7 +320,9 @@ def shopify_line(simulation: ShopSimulation, secret: bytes, sending: Sending) ->
         "X-Shopify-API-Version": API_VERSION,
         "X-Shopify-Webhook-Id": sending.id,
         "X-Shopify-Event-Id": str(UUID(action, version=4)),
-        "X-Shopify-Triggered-At": sending.triggered_at.astimezone(UTC).strftime(f"%Y-%m-%dT%H:%M:%S.{nanoseconds:09d}Z"),
+        "X-Shopify-Triggered-At": sending.triggered_at.astimezone(UTC).strftime(
+            f"%Y-%m-%dT%H:%M:%S.{nanoseconds:09d}Z"
+        ),
     }
     return _captured(headers, body, sending.breakage)
 

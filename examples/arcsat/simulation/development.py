@@ -10,7 +10,7 @@ BOT = "dependabot[bot]"
 
 
 def pull_requests(seed: int, shop: Shop) -> tuple[PullRequest, ...]:
-    """Pull requests: most are merged into main, some into an old line, some closed, some by a robot, some still open."""
+    """Pull requests: most are merged into main; some go elsewhere, are closed, open, or a robot's."""
     rng = stream(seed, shop.product, "pull requests")
     opened = sorted(_working_time(rng) for _ in range(shop.pull_requests))
     return tuple(_pull_request(rng, shop, 400 + index * 2, at) for index, at in enumerate(opened))
@@ -25,7 +25,8 @@ def _pull_request(rng: Random, shop: Shop, number: int, opened_at: datetime) -> 
     else:
         title = rng.choice(CHANGES[shop.product])
         head = f"mudanca-{number}"
-        body = f"{title}.\n\nComo testar: abrir a loja de homologação e repetir os passos da tarefa {number - 1}. Fecha #{number - 1}."
+        steps = f"abrir a loja de homologação e repetir os passos da tarefa {number - 1}"
+        body = f"{title}.\n\nComo testar: {steps}. Fecha #{number - 1}."
     fate = rng.random()
     closed_at = opened_at + timedelta(seconds=int(rng.lognormvariate(10.9, 1.1)) + 300)
     still_open = fate > 0.95 or closed_at > END
@@ -50,7 +51,7 @@ def _pull_request(rng: Random, shop: Shop, number: int, opened_at: datetime) -> 
 
 
 def releases(seed: int, shop: Shop) -> tuple[Release, ...]:
-    """About one release in five days; every fifth is a pre-release (one of them promoted later), the last one is a draft."""
+    """A release every few days; every fifth is a pre-release (one is promoted later), the last a draft."""
     rng = stream(seed, shop.product, "releases")
     made: list[Release] = []
     for index in range(shop.releases):
@@ -62,7 +63,7 @@ def releases(seed: int, shop: Shop) -> tuple[Release, ...]:
             Release(
                 id=241_000_000 + shop.number * 1_000_000 + index * 1_013,
                 tag=f"v2.{index}.0" + ("-rc.1" if prerelease else ""),
-                body=f"## Novidades\n\n- {rng.choice(CHANGES[shop.product])}\n- {rng.choice(CHANGES[shop.product])}\n\nObrigado a quem relatou.\n",
+                body=_notes(*(rng.choice(CHANGES[shop.product]) for _ in range(2))),
                 author=rng.choice(DEVELOPERS),
                 created_at=published_at - timedelta(seconds=rng.randrange(600, 7200)),
                 published_at=None if draft else published_at,
@@ -77,7 +78,9 @@ def issues(seed: int, shop: Shop) -> tuple[Issue, ...]:
     """A few reports from users."""
     rng = stream(seed, shop.product, "issues")
     made: list[Issue] = []
-    for index, opened_at in enumerate(sorted(_working_time(rng) for _ in range(max(4, shop.pull_requests // 8)))):
+    for index, opened_at in enumerate(
+        sorted(_working_time(rng) for _ in range(max(4, shop.pull_requests // 8)))
+    ):
         closed_at = opened_at + timedelta(seconds=rng.randrange(3600, 20 * 86_400))
         made.append(
             Issue(
@@ -91,6 +94,11 @@ def issues(seed: int, shop: Shop) -> tuple[Issue, ...]:
             )
         )
     return tuple(made)
+
+
+def _notes(*changes: str) -> str:
+    listed = "".join(f"- {change}\n" for change in changes)
+    return f"## Novidades\n\n{listed}\nObrigado a quem relatou.\n"
 
 
 def _working_time(rng: Random) -> datetime:

@@ -3,14 +3,33 @@
 What would happen after the period has not happened: from the first such step on, the draft ignores the rest.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Literal
 
-from simulation.model import END, Adjustment, Line, Order, OrderVersion, Person, Refund, RefundLine, Shop, Transaction
+from simulation.model import (
+    END,
+    Adjustment,
+    Line,
+    Order,
+    OrderVersion,
+    Person,
+    Refund,
+    RefundLine,
+    Shop,
+    Transaction,
+)
 
+Status = Literal["success", "failure", "error", "pending"]
 RefundOutcome = Literal["success", "failure", "retried", "none"]
+_REFUND_ATTEMPTS: Mapping[RefundOutcome, tuple[Status, ...]] = {
+    "success": ("success",),
+    "failure": ("failure",),
+    "retried": ("error", "success"),
+    "none": (),
+}
 
 
 @dataclass(slots=True)
@@ -23,7 +42,10 @@ class Ids:
 
     def take(self, name: str, start: int) -> int:
         """The next identifier of one kind."""
-        position = self.positions.get(name, start + self.shop.number * 10_000_000_000) + self.rng.randrange(1, 900) * 32
+        position = (
+            self.positions.get(name, start + self.shop.number * 10_000_000_000)
+            + self.rng.randrange(1, 900) * 32
+        )
         self.positions[name] = position
         return position
 
@@ -66,7 +88,11 @@ class Draft:
     @property
     def captured_cents(self) -> int:
         """Money that has arrived."""
-        return sum(t.amount_cents for t in self.transactions if t.kind in ("sale", "capture") and t.status == "success")
+        return sum(
+            t.amount_cents
+            for t in self.transactions
+            if t.kind in ("sale", "capture") and t.status == "success"
+        )
 
     def wait(self, rng: Random, low: timedelta, high: timedelta) -> bool:
         """Let time pass; False where that leads beyond the period."""
@@ -103,7 +129,7 @@ class Draft:
         kind: Literal["sale", "authorization", "capture", "void", "refund"],
         gateway: str,
         amount_cents: int,
-        status: Literal["success", "failure", "error", "pending"] = "success",
+        status: Status = "success",
         parent: Transaction | None = None,
     ) -> Transaction | None:
         """Move money, or try to."""
@@ -111,7 +137,15 @@ class Draft:
             return None
         parent_id = parent.id if parent else None
         transaction = Transaction(
-            self.ids.take("transaction", 7_702_000_000_000), self.id, parent_id, kind, status, gateway, amount_cents, self.now, self.test
+            self.ids.take("transaction", 7_702_000_000_000),
+            self.id,
+            parent_id,
+            kind,
+            status,
+            gateway,
+            amount_cents,
+            self.now,
+            self.test,
         )
         self.transactions.append(transaction)
         return transaction
@@ -142,10 +176,14 @@ class Draft:
         if self.over:
             return
         lines = tuple(
-            RefundLine(self.ids.take("refund_line", 690_000_000_000), line, quantity, _share_cents(line, quantity)) for line, quantity in parts
+            RefundLine(
+                self.ids.take("refund_line", 690_000_000_000), line, quantity, _share_cents(line, quantity)
+            )
+            for line, quantity in parts
         )
         corrections = tuple(
-            Adjustment(self.ids.take("adjustment", 350_000_000_000), kind, amount) for kind, amount in adjustments or []
+            Adjustment(self.ids.take("adjustment", 350_000_000_000), kind, amount)
+            for kind, amount in adjustments or []
         )
         amount = sum(line.subtotal_cents for line in lines) - sum(a.amount_cents for a in corrections)
         made = self._refund_transactions(outcome, amount)
@@ -167,17 +205,23 @@ class Draft:
             self.record("orders/updated")
 
     def _refund_transactions(self, outcome: RefundOutcome, amount_cents: int) -> tuple[Transaction, ...]:
-        parent = next((t for t in self.transactions if t.kind in ("sale", "capture") and t.status == "success"), None)
-        statuses = {"success": ("success",), "failure": ("failure",), "retried": ("error", "success"), "none": ()}[outcome]
+        parent = next(
+            (t for t in self.transactions if t.kind in ("sale", "capture") and t.status == "success"), None
+        )
+        statuses = _REFUND_ATTEMPTS[outcome]
         made: list[Transaction] = []
         for status in statuses:
-            transaction = self.transact("refund", parent.gateway if parent else "manual", amount_cents, status, parent)
+            transaction = self.transact(
+                "refund", parent.gateway if parent else "manual", amount_cents, status, parent
+            )
             if transaction:
                 made.append(transaction)
         return tuple(made)
 
     def _settle(self) -> None:
-        returned = sum(t.amount_cents for t in self.transactions if t.kind == "refund" and t.status == "success")
+        returned = sum(
+            t.amount_cents for t in self.transactions if t.kind == "refund" and t.status == "success"
+        )
         if returned and self.status in ("paid", "partially_refunded"):
             self.status = "refunded" if returned >= self.captured_cents else "partially_refunded"
 

@@ -1,143 +1,10 @@
-"""GitHub's webhook bodies made from the simulated entities: every payload carries the full repository and its people."""
+"""GitHub's webhook bodies made from the simulated entities; shapes follow docs.github.com/webhooks."""
 
 import hashlib
-import json
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
+from simulation.github_forms import API, SITE, Body, around, digest, repository, stamp, user
 from simulation.model import END, Issue, PullRequest, Release, Shop
-
-API = "https://api.github.com"
-SITE = "https://github.com"
-Body = dict[str, Any]
-
-
-def serialize(body: object) -> bytes:
-    """Compact JSON as GitHub writes it."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def stamp(at: datetime | None) -> str | None:
-    """A time in UTC, to the second."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at else None
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha1("/".join(map(str, parts)).encode(), usedforsecurity=False).hexdigest()
-
-
-def user(login: str, kind: str = "User") -> Body:
-    """A user, robot or organization with all its addresses."""
-    number = int(_digest("user", login)[:7], 16)
-    path = login.replace("[", "%5B").replace("]", "%5D")
-    home = f"{API}/users/{path}"
-    return {
-        "login": login,
-        "id": number,
-        "node_id": f"MDQ6VXNlcj{number}",
-        "avatar_url": f"https://avatars.githubusercontent.com/u/{number}?v=4",
-        "gravatar_id": "",
-        "url": home,
-        "html_url": f"{SITE}/apps/{path}" if kind == "Bot" else f"{SITE}/{path}",
-        "followers_url": f"{home}/followers",
-        "following_url": f"{home}/following{{/other_user}}",
-        "gists_url": f"{home}/gists{{/gist_id}}",
-        "starred_url": f"{home}/starred{{/owner}}{{/repo}}",
-        "subscriptions_url": f"{home}/subscriptions",
-        "organizations_url": f"{home}/orgs",
-        "repos_url": f"{home}/repos",
-        "events_url": f"{home}/events{{/privacy}}",
-        "received_events_url": f"{home}/received_events",
-        "type": kind,
-        "user_view_type": "public",
-        "site_admin": False,
-    }
-
-
-_REPOSITORY_PATHS = {
-    "forks_url": "forks", "keys_url": "keys{/key_id}", "collaborators_url": "collaborators{/collaborator}", "teams_url": "teams", "hooks_url": "hooks",
-    "issue_events_url": "issues/events{/number}", "events_url": "events", "assignees_url": "assignees{/user}", "branches_url": "branches{/branch}",
-    "tags_url": "tags", "blobs_url": "git/blobs{/sha}", "git_tags_url": "git/tags{/sha}", "git_refs_url": "git/refs{/sha}", "trees_url": "git/trees{/sha}",
-    "statuses_url": "statuses/{sha}", "languages_url": "languages", "stargazers_url": "stargazers", "contributors_url": "contributors",
-    "subscribers_url": "subscribers", "subscription_url": "subscription", "commits_url": "commits{/sha}", "git_commits_url": "git/commits{/sha}",
-    "comments_url": "comments{/number}", "issue_comment_url": "issues/comments{/number}", "contents_url": "contents/{+path}",
-    "compare_url": "compare/{base}...{head}", "merges_url": "merges", "archive_url": "{archive_format}{/ref}", "downloads_url": "downloads",
-    "issues_url": "issues{/number}", "pulls_url": "pulls{/number}", "milestones_url": "milestones{/number}",
-    "notifications_url": "notifications{?since,all,participating}", "labels_url": "labels{/name}", "releases_url": "releases{/id}",
-    "deployments_url": "deployments",
-}  # fmt: skip
-
-
-def repository(shop: Shop, at: datetime) -> Body:
-    """The repository as every payload carries it."""
-    owner, name = shop.repository.split("/")
-    home = f"{API}/repos/{shop.repository}"
-    return {
-        "id": shop.repository_id,
-        "node_id": f"R_kgDOL{shop.repository_id:x}",
-        "name": name,
-        "full_name": shop.repository,
-        "private": True,
-        "owner": user(owner, "Organization"),
-        "html_url": f"{SITE}/{shop.repository}",
-        "description": f"Loja e serviços de {shop.name}",
-        "fork": False,
-        "url": home,
-        **{field: f"{home}/{path}" for field, path in _REPOSITORY_PATHS.items()},
-        "created_at": "2024-03-04T12:00:00Z",
-        "updated_at": stamp(at),
-        "pushed_at": stamp(at),
-        "git_url": f"git://github.com/{shop.repository}.git",
-        "ssh_url": f"git@github.com:{shop.repository}.git",
-        "clone_url": f"{SITE}/{shop.repository}.git",
-        "svn_url": f"{SITE}/{shop.repository}",
-        "homepage": None,
-        "size": 18_412,
-        "stargazers_count": 3,
-        "watchers_count": 3,
-        "language": "Python",
-        "has_issues": True,
-        "has_projects": False,
-        "has_downloads": True,
-        "has_wiki": False,
-        "has_pages": False,
-        "has_discussions": False,
-        "forks_count": 0,
-        "mirror_url": None,
-        "archived": False,
-        "disabled": False,
-        "open_issues_count": 9,
-        "license": None,
-        "allow_forking": False,
-        "is_template": False,
-        "web_commit_signoff_required": False,
-        "topics": ["loja", "astronomia"],
-        "visibility": "private",
-        "forks": 0,
-        "open_issues": 9,
-        "watchers": 3,
-        "default_branch": "main",
-        "custom_properties": {},
-    }
-
-
-def _around(shop: Shop, at: datetime, sender: Body) -> Body:
-    owner = shop.repository.split("/")[0]
-    organization = {
-        "login": owner,
-        "id": 171_204_000,
-        "node_id": "O_kgDOCjRj4A",
-        "url": f"{API}/orgs/{owner}",
-        "repos_url": f"{API}/orgs/{owner}/repos",
-        "events_url": f"{API}/orgs/{owner}/events",
-        "hooks_url": f"{API}/orgs/{owner}/hooks",
-        "issues_url": f"{API}/orgs/{owner}/issues",
-        "members_url": f"{API}/orgs/{owner}/members{{/member}}",
-        "public_members_url": f"{API}/orgs/{owner}/public_members{{/member}}",
-        "avatar_url": "https://avatars.githubusercontent.com/u/171204000?v=4",
-        "description": None,
-    }
-    return {"repository": repository(shop, at), "organization": organization, "sender": sender}
 
 
 def _author(pull: PullRequest) -> Body:
@@ -149,7 +16,7 @@ def pull_request_body(shop: Shop, pull: PullRequest, action: str, at: datetime) 
     author = _author(pull)
     closed = action == "closed"
     pushed = sum(push <= at for push in pull.pushes)
-    head_sha = _digest(pull.id, "head", pushed)
+    head_sha = digest(pull.id, "head", pushed)
     home = f"{API}/repos/{shop.repository}/pulls/{pull.number}"
     page = f"{SITE}/{shop.repository}/pull/{pull.number}"
     issue = f"{API}/repos/{shop.repository}/issues/{pull.number}"
@@ -174,7 +41,7 @@ def pull_request_body(shop: Shop, pull: PullRequest, action: str, at: datetime) 
         "updated_at": stamp(at),
         "closed_at": stamp(pull.closed_at) if closed else None,
         "merged_at": stamp(pull.closed_at) if merged else None,
-        "merge_commit_sha": _digest(pull.id, "merge") if merged else None,
+        "merge_commit_sha": digest(pull.id, "merge") if merged else None,
         "assignee": None,
         "assignees": [],
         "requested_reviewers": [],
@@ -187,8 +54,20 @@ def pull_request_body(shop: Shop, pull: PullRequest, action: str, at: datetime) 
         "review_comment_url": f"{API}/repos/{shop.repository}/pulls/comments{{/number}}",
         "comments_url": f"{issue}/comments",
         "statuses_url": f"{API}/repos/{shop.repository}/statuses/{head_sha}",
-        "head": {"label": f"{owner['login']}:{pull.head}", "ref": pull.head, "sha": head_sha, "user": owner, "repo": project},
-        "base": {"label": f"{owner['login']}:{pull.base}", "ref": pull.base, "sha": _digest(pull.id, "base"), "user": owner, "repo": project},
+        "head": {
+            "label": f"{owner['login']}:{pull.head}",
+            "ref": pull.head,
+            "sha": head_sha,
+            "user": owner,
+            "repo": project,
+        },
+        "base": {
+            "label": f"{owner['login']}:{pull.base}",
+            "ref": pull.base,
+            "sha": digest(pull.id, "base"),
+            "user": owner,
+            "repo": project,
+        },
         "_links": {
             "self": {"href": home},
             "html": {"href": page},
@@ -215,8 +94,8 @@ def pull_request_body(shop: Shop, pull: PullRequest, action: str, at: datetime) 
     }
     body: Body = {"action": action, "number": pull.number, "pull_request": document}
     if action == "synchronize":
-        body |= {"before": _digest(pull.id, "head", pushed - 1), "after": head_sha}
-    return body | _around(shop, at, author)
+        body |= {"before": digest(pull.id, "head", pushed - 1), "after": head_sha}
+    return body | around(shop, at, author)
 
 
 def release_body(shop: Shop, release: Release, action: str, at: datetime) -> Body:
@@ -264,7 +143,7 @@ def release_body(shop: Shop, release: Release, action: str, at: datetime) -> Bod
         "zipball_url": f"{tarball}/zipball/{release.tag}" if published else None,
         "body": release.body,
     }
-    return {"action": action, "release": document} | _around(shop, at, author)
+    return {"action": action, "release": document} | around(shop, at, author)
 
 
 def issue_body(shop: Shop, issue: Issue, action: str, at: datetime) -> Body:
@@ -301,17 +180,18 @@ def issue_body(shop: Shop, issue: Issue, action: str, at: datetime) -> Body:
         "timeline_url": f"{home}/timeline",
         "state_reason": "completed" if closed else None,
     }
-    return {"action": action, "issue": document} | _around(shop, at, author)
+    return {"action": action, "issue": document} | around(shop, at, author)
 
 
 def push_body(shop: Shop, pull: PullRequest) -> Body:
     """The push that a merge makes."""
-    assert pull.closed_at is not None
-    sha = _digest(pull.id, "merge")
+    if pull.closed_at is None:
+        raise ValueError("a pull request that is open has made no push")
+    sha = digest(pull.id, "merge")
     person = {"name": pull.author, "email": f"{pull.head}@example.org", "username": pull.author}
     commit = {
         "id": sha,
-        "tree_id": _digest(sha, "tree"),
+        "tree_id": digest(sha, "tree"),
         "distinct": True,
         "message": f"{pull.title} (#{pull.number})",
         "timestamp": stamp(pull.closed_at),
@@ -322,22 +202,22 @@ def push_body(shop: Shop, pull: PullRequest) -> Body:
         "removed": [],
         "modified": [f"loja/parte_{part}.py" for part in range(pull.files)],
     }
-    around = _around(shop, pull.closed_at, user("marina-avila"))
-    around["repository"]["url"] = f"{SITE}/{shop.repository}"
-    around["repository"]["pushed_at"] = int(pull.closed_at.timestamp())
+    surroundings = around(shop, pull.closed_at, user("marina-avila"))
+    surroundings["repository"]["url"] = f"{SITE}/{shop.repository}"
+    surroundings["repository"]["pushed_at"] = int(pull.closed_at.timestamp())
     return {
         "ref": f"refs/heads/{pull.base}",
-        "before": _digest(pull.id, "base"),
+        "before": digest(pull.id, "base"),
         "after": sha,
         "pusher": {"name": "marina-avila", "email": "marina@example.org"},
         "created": False,
         "deleted": False,
         "forced": False,
         "base_ref": None,
-        "compare": f"{SITE}/{shop.repository}/compare/{_digest(pull.id, 'base')[:12]}...{sha[:12]}",
+        "compare": f"{SITE}/{shop.repository}/compare/{digest(pull.id, 'base')[:12]}...{sha[:12]}",
         "commits": [commit],
         "head_commit": commit,
-    } | around
+    } | surroundings
 
 
 def ping_body(shop: Shop, at: datetime) -> Body:
@@ -348,16 +228,25 @@ def ping_body(shop: Shop, at: datetime) -> Body:
         "name": "web",
         "active": True,
         "events": ["issues", "pull_request", "push", "release", "star", "workflow_run"],
-        "config": {"content_type": "json", "insecure_ssl": "0", "secret": "********", "url": f"https://batuta.example.com/webhooks/{shop.product}/github"},
+        "config": {
+            "content_type": "json",
+            "insecure_ssl": "0",
+            "secret": "********",
+            "url": f"https://batuta.example.com/webhooks/{shop.product}/github",
+        },
         "updated_at": stamp(at),
         "created_at": stamp(at),
     }
-    return {"zen": "Half measures are as bad as nothing at all.", "hook_id": hook["id"], "hook": hook} | _around(shop, at, user("marina-avila"))
+    return {
+        "zen": "Half measures are as bad as nothing at all.",
+        "hook_id": hook["id"],
+        "hook": hook,
+    } | around(shop, at, user("marina-avila"))
 
 
 def star_body(shop: Shop, login: str, at: datetime) -> Body:
     """Somebody starred the repository: an event that nothing reads yet."""
-    return {"action": "created", "starred_at": stamp(at)} | _around(shop, at, user(login))
+    return {"action": "created", "starred_at": stamp(at)} | around(shop, at, user(login))
 
 
 def workflow_run_body(shop: Shop, pull: PullRequest) -> Body:
@@ -367,7 +256,7 @@ def workflow_run_body(shop: Shop, pull: PullRequest) -> Body:
         "id": pull.id + 15_000_000_000,
         "name": "testes",
         "head_branch": pull.head,
-        "head_sha": _digest(pull.id, "head", 0),
+        "head_sha": digest(pull.id, "head", 0),
         "run_number": pull.number,
         "event": "pull_request",
         "status": "completed",
@@ -378,4 +267,8 @@ def workflow_run_body(shop: Shop, pull: PullRequest) -> Body:
         "updated_at": stamp(at),
         "actor": _author(pull),
     }
-    return {"action": "completed", "workflow_run": run, "workflow": {"id": 91_000_001, "name": "testes", "state": "active"}} | _around(shop, at, _author(pull))
+    return {
+        "action": "completed",
+        "workflow_run": run,
+        "workflow": {"id": 91_000_001, "name": "testes", "state": "active"},
+    } | around(shop, at, _author(pull))

@@ -10,11 +10,15 @@ from simulation.people import cpf
 from simulation.words import COMMENTS
 
 CHANNELS = (("meta_ads", 46), ("google_ads", 38), ("tiktok_ads", 16))
-MONTHLY: tuple[tuple[str, Literal["salary", "tool", "agency"], int], ...] = (("equipe", "salary", 55), ("automacao", "tool", 6), ("estudio-norte", "agency", 15))
+MONTHLY: tuple[tuple[str, Literal["salary", "tool", "agency"], int], ...] = (
+    ("equipe", "salary", 55),
+    ("automacao", "tool", 6),
+    ("estudio-norte", "agency", 15),
+)
 
 
 def spend(seed: int, shop: Shop) -> tuple[Spend, ...]:
-    """Media week by week and channel by channel; salaries, tools and agency month by month, beyond the period's ends."""
+    """Media by week and channel; salaries, tools and agency by month, reaching beyond the period's ends."""
     rng = stream(seed, shop.product, "spend")
     made: list[Spend] = []
     start = FIRST_DAY - timedelta(days=FIRST_DAY.weekday())
@@ -29,7 +33,9 @@ def spend(seed: int, shop: Shop) -> tuple[Spend, ...]:
         first, last = date(2025, month, 1), date(2025, month + 1, 1) - timedelta(days=1)
         for channel, kind, percent in MONTHLY:
             amount = shop.monthly_media_cents * percent // 100
-            at = local(min(max(first + timedelta(days=4), FIRST_DAY), LAST_DAY), 10 * 3600 + rng.randrange(3600))
+            at = local(
+                min(max(first + timedelta(days=4), FIRST_DAY), LAST_DAY), 10 * 3600 + rng.randrange(3600)
+            )
             made.append(Spend(uuid_from(rng), first, last, channel, kind, amount, at))
     return tuple(sorted(made, key=lambda item: (item.recorded_at, item.id)))
 
@@ -37,7 +43,11 @@ def spend(seed: int, shop: Shop) -> tuple[Spend, ...]:
 def answers(seed: int, shop: Shop, orders: Sequence[Order]) -> tuple[Answer, ...]:
     """Answers a few days after a purchase; one in fourteen is corrected by the same person later."""
     rng = stream(seed, shop.product, "answers")
-    asked = [order for order in orders if order.email and not order.test and order.created_at < END - timedelta(days=6)]
+    asked = [
+        order
+        for order in orders
+        if order.email and not order.test and order.created_at < END - timedelta(days=6)
+    ]
     corrections = shop.surveys // 14
     made: list[Answer] = []
     for order in rng.sample(asked, min(shop.surveys - corrections, len(asked))):
@@ -47,8 +57,16 @@ def answers(seed: int, shop: Shop, orders: Sequence[Order]) -> tuple[Answer, ...
     by_respondent = {answer.respondent: answer for answer in made}
     for answer in rng.sample(list(by_respondent.values()), min(corrections, len(by_respondent))):
         later = min(answer.answered_at + timedelta(seconds=rng.randrange(1800, 86_400 * 3)), END)
-        order = next(order for order in asked if order.email == answer.respondent)
-        made.append(_answer(rng, shop, order, min(10, answer.score + rng.choice((-3, -2, 1, 2, 4))) if answer.score > 3 else 8, later))
+        order = next(order for order in asked if order.person.email == answer.respondent)
+        made.append(
+            _answer(
+                rng,
+                shop,
+                order,
+                min(10, answer.score + rng.choice((-3, -2, 1, 2, 4))) if answer.score > 3 else 8,
+                later,
+            )
+        )
     return tuple(sorted(made, key=lambda item: (item.answered_at, item.id)))
 
 
@@ -62,14 +80,12 @@ def _answer(rng: Random, shop: Shop, order: Order, score: int, at: datetime) -> 
             phone=f"({area}) 90000-{rng.randrange(10_000):04d}",
             cpf=cpf(rng),
         )
-    assert order.email is not None
     return Answer(
         id=uuid_from(rng),
         survey=f"nps-pos-compra-{shop.product}",
-        respondent=order.email,
+        respondent=order.person.email,
         score=score,
         answered_at=at,
         channel=rng.choice(("email", "whatsapp", "site")),
         comment=comment,
     )
-

@@ -1,6 +1,6 @@
 """What exists in the example company. Money is whole cents (`*_cents`); times are aware, UTC.
 
-An order keeps every version it went through: deliveries are derived from the versions, KPI truth from the last one.
+An order keeps every version it went through: deliveries come from the versions, KPI truth from the last one.
 """
 
 from collections.abc import Mapping
@@ -90,8 +90,8 @@ class Person:
     customer_id: int | None
     first_name: str
     last_name: str
-    email: str | None
-    phone: str | None
+    email: str
+    phone: str
     cpf: str
     address: Address
     ip: str
@@ -329,7 +329,7 @@ class Simulation:
 
 
 def stream(seed: int, *names: object) -> Random:
-    """A random stream of its own for one part, so that a change in one part leaves the others as they were."""
+    """A random stream of its own for one part, so that a change in one part leaves the others alone."""
     return Random("/".join(str(part) for part in (seed, *names)))
 
 

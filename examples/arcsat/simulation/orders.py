@@ -6,20 +6,16 @@ Each story is a function of a draft and a random stream. Weights are parts of a 
 import bisect
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 
+from simulation.demand import moments, never_paying, people
 from simulation.draft import Draft, Ids
-from simulation.model import DAYS, END, FIRST_DAY, Item, Line, Mismatch, Order, Person, Shop, local, stream
-from simulation.people import person
+from simulation.model import END, FIRST_DAY, Item, Line, Mismatch, Order, Person, Shop, local, stream
 from simulation.words import ORDER_NOTES
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 CARD, PIX, BOLETO, GIFT_CARD = "shopify_payments", "pagarme_pix", "pagarme_boleto", "gift_card"
-SPIKE_DAY, QUIET_DAY = 88, 85
-"""11 November, the bargain day of the trade, and 8 November, when the shop stood still for most of the day."""
-
 Story = Callable[[Draft, Random], None]
 
 
@@ -101,7 +97,12 @@ def voided(draft: Draft, rng: Random) -> None:
     if draft.wait(rng, 2 * HOUR, 30 * HOUR):
         draft.transact("void", CARD, draft.total_cents, parent=authorization)
         draft.status = "voided"
-        draft.refund([(line, line.quantity) for line in draft.lines], outcome="none", announced=rng.random() < 0.5, record=False)
+        draft.refund(
+            [(line, line.quantity) for line in draft.lines],
+            outcome="none",
+            announced=rng.random() < 0.5,
+            record=False,
+        )
         draft.cancel(rng.choice(("customer", "fraud")))
 
 
@@ -142,9 +143,13 @@ def returned(draft: Draft, rng: Random) -> None:
 
 
 def returned_in_part(draft: Draft, rng: Random) -> None:
-    """Sent, then one piece came back; now and then only the order tells of it, or the refund has no processing time."""
+    """Sent, then one piece came back; of some such refunds only the order tells."""
     if _sent(draft, rng) and draft.wait(rng, 3 * DAY, 20 * DAY):
-        draft.refund([(rng.choice(draft.lines), 1)], announced=rng.random() < 0.85, note="importado" if rng.random() < 0.2 else None)
+        draft.refund(
+            [(rng.choice(draft.lines), 1)],
+            announced=rng.random() < 0.85,
+            note="importado" if rng.random() < 0.2 else None,
+        )
 
 
 def returned_twice(draft: Draft, rng: Random) -> None:
@@ -158,14 +163,22 @@ def returned_twice(draft: Draft, rng: Random) -> None:
 def goodwill(draft: Draft, rng: Random) -> None:
     """Money back without goods: a discrepancy with a minus sign."""
     if _sent(draft, rng) and draft.wait(rng, DAY, 9 * DAY):
-        draft.refund([], adjustments=[("refund_discrepancy", -min(2_000, draft.total_cents // 4))], note="Cortesia por atraso")
+        draft.refund(
+            [],
+            adjustments=[("refund_discrepancy", -min(2_000, draft.total_cents // 4))],
+            note="Cortesia por atraso",
+        )
 
 
 def restocking_fee(draft: Draft, rng: Random) -> None:
     """Goods back, part of the money kept: a discrepancy with a plus sign."""
     if _sent(draft, rng) and draft.wait(rng, DAY, 12 * DAY):
         line = draft.lines[0]
-        draft.refund([(line, line.quantity)], adjustments=[("refund_discrepancy", line.total_cents // 10)], note="Taxa de reposição")
+        draft.refund(
+            [(line, line.quantity)],
+            adjustments=[("refund_discrepancy", line.total_cents // 10)],
+            note="Taxa de reposição",
+        )
 
 
 def refund_failed(draft: Draft, rng: Random) -> None:
@@ -185,7 +198,9 @@ def edited(draft: Draft, rng: Random) -> None:
     if not pay(draft, rng) or not draft.wait(rng, HOUR, 20 * HOUR):
         return
     first = draft.lines[0]
-    added = Line(draft.ids.take("line", 15_100_000_000_000), first.item, first.variant, 1, first.variant.price_cents, 0)
+    added = Line(
+        draft.ids.take("line", 15_100_000_000_000), first.item, first.variant, 1, first.variant.price_cents, 0
+    )
     draft.lines.append(added)
     draft.transact("sale", CARD, added.total_cents)
     if rng.random() < 0.4:
@@ -229,71 +244,31 @@ def _sent(draft: Draft, rng: Random) -> bool:
 
 
 STORIES: tuple[tuple[Story, int], ...] = (
-    (plain, 868), (test_order, 6), (voided, 12), (unpaid, 18), (declined, 10), (deleted, 3), (cancelled_after_payment, 14), (returned, 14),
-    (returned_in_part, 26), (returned_twice, 5), (goodwill, 5), (restocking_fee, 5), (refund_failed, 4), (refund_retried, 3), (edited, 7),
-)  # fmt: skip
+    (plain, 868),
+    (test_order, 6),
+    (voided, 12),
+    (unpaid, 18),
+    (declined, 10),
+    (deleted, 3),
+    (cancelled_after_payment, 14),
+    (returned, 14),
+    (returned_in_part, 26),
+    (returned_twice, 5),
+    (goodwill, 5),
+    (restocking_fee, 5),
+    (refund_failed, 4),
+    (refund_retried, 3),
+    (edited, 7),
+)
 NEVER_PAID: tuple[Story, ...] = (voided, unpaid, declined, test_order)
 MISMATCHES: tuple[Story, ...] = (paid_amount_differs, refund_exceeds_captured, paid_without_transaction)
 _THRESHOLDS = list(itertools.accumulate(weight for _, weight in STORIES))
 
 
-def moments(seed: int, shop: Shop) -> list[tuple[datetime, int]]:
-    """When whom buys: (time, person), in order of time. First purchases grow over the period, repeats follow taste."""
-    rng = stream(seed, shop.product, "moments")
-    weights = [_day_weight(day) * (0.75 + day / DAYS) for day in range(DAYS)]
-    arrivals = sorted(rng.choices(range(DAYS), weights, k=shop.customers))
-    found = [(_moment(rng, day), key) for key, day in enumerate(arrivals)]
-    taste = [rng.gammavariate(1.3, 1.0) * (DAYS - day) ** 0.8 for day in arrivals]
-    never_paid = set(never_paying(shop))
-    taste = [0.0 if key in never_paid else value for key, value in enumerate(taste)]
-    for key in rng.choices(range(shop.customers), taste, k=shop.orders - shop.customers):
-        first = arrivals[key]
-        days = range(first, DAYS)
-        day = rng.choices(days, [_day_weight(d) for d in days])[0]
-        found.append((max(_moment(rng, day), found[key][0] + timedelta(minutes=7)), key))
-    return sorted((min(at, END - timedelta(minutes=1)), key) for at, key in found)
-
-
-def never_paying(shop: Shop) -> range:
-    """The people who order once and never pay."""
-    return range(3, shop.customers, 53)
-
-
-def _day_weight(day: int) -> float:
-    weekday = (FIRST_DAY.weekday() + day) % 7
-    weight = (1.1, 1.05, 1.0, 1.0, 1.15, 0.9, 0.8)[weekday]
-    return weight * {SPIKE_DAY: 3.2, QUIET_DAY: 0.25}.get(day, 1.0)
-
-
-_HOURS = list(itertools.accumulate((3, 2, 1, 1, 1, 2, 4, 8, 14, 18, 20, 22, 24, 20, 19, 19, 20, 22, 24, 28, 32, 30, 20, 10)))
-
-
-def _moment(rng: Random, day: int) -> datetime:
-    edge = rng.random()
-    if edge < 0.004:
-        second = 86_399
-    elif edge < 0.008:
-        second = 0
-    else:
-        hour = bisect.bisect(_HOURS, rng.randrange(_HOURS[-1]))
-        second = hour * 3600 + rng.randrange(3600)
-    return local(FIRST_DAY + timedelta(days=day), second)
-
-
-def people(seed: int, shop: Shop, found: Sequence[tuple[datetime, int]]) -> tuple[Person, ...]:
-    """Everyone who orders; a guest shares the e-mail of a customer with an account."""
-    rng = stream(seed, shop.product, "people")
-    first: dict[int, datetime] = {}
-    for at, key in found:
-        first.setdefault(key, at)
-    everyone = [person(rng, shop, key, first[key] - timedelta(seconds=rng.randrange(5, 900))) for key in range(shop.customers)]
-    for key in range(5, shop.customers, 97):
-        everyone[key] = replace(everyone[key], customer_id=None, email=everyone[key - 1].email)
-    return tuple(everyone)
-
-
-def orders(seed: int, shop: Shop, items: Sequence[Item]) -> tuple[tuple[Person, ...], tuple[Order, ...], tuple[Mismatch, ...]]:
-    """All orders of a shop, oldest first, with the people who placed them and the mismatches put in on purpose."""
+def orders(
+    seed: int, shop: Shop, items: Sequence[Item]
+) -> tuple[tuple[Person, ...], tuple[Order, ...], tuple[Mismatch, ...]]:
+    """All orders of a shop, oldest first, with their people and the mismatches put in on purpose."""
     found = moments(seed, shop)
     buyers = people(seed, shop, found)
     rng = stream(seed, shop.product, "orders")
@@ -318,7 +293,7 @@ def _story(rng: Random) -> Story:
 
 
 def _planted(shop: Shop, found: Sequence[tuple[datetime, int]], never_paid: set[int]) -> dict[int, Story]:
-    """Which orders carry a deliberate mismatch: spread over the last third, early enough to run their course."""
+    """Which orders carry a deliberate mismatch: spread over the last third, early enough to play out."""
     wanted = [story for story in MISMATCHES for _ in range(3 if shop.orders >= 1000 else 1)]
     last = bisect.bisect(found, (END - timedelta(days=9), 0))
     candidates = [place for place in range(len(found) * 3 // 5, last) if found[place][1] not in never_paid]
@@ -327,11 +302,18 @@ def _planted(shop: Shop, found: Sequence[tuple[datetime, int]], never_paid: set[
 
 
 def _mismatch(kind: str, order: Order) -> Mismatch:
-    captured = sum(t.amount_cents for t in order.transactions if t.kind in ("sale", "capture") and t.status == "success")
+    captured = sum(
+        t.amount_cents for t in order.transactions if t.kind in ("sale", "capture") and t.status == "success"
+    )
     returned = sum(t.amount_cents for t in order.transactions if t.kind == "refund" and t.status == "success")
     if kind == "refund_exceeds_captured":
         return Mismatch(kind, order.id, captured, returned)
-    return Mismatch("paid_amount_differs" if kind == "paid_amount_differs" else "paid_without_transaction", order.id, order.state.total_cents, captured)
+    return Mismatch(
+        "paid_amount_differs" if kind == "paid_amount_differs" else "paid_without_transaction",
+        order.id,
+        order.state.total_cents,
+        captured,
+    )
 
 
 def _draft(rng: Random, ids: Ids, place: int, at: datetime, buyer: Person, items: Sequence[Item]) -> Draft:
@@ -341,10 +323,19 @@ def _draft(rng: Random, ids: Ids, place: int, at: datetime, buyer: Person, items
         code = rng.choice(("CEU10", "PRIMEIRA10", "VOLTA5"))
         percent = 5 if code == "VOLTA5" else 10
         lines = [
-            line if line.item.gift_card else Line(line.id, line.item, line.variant, line.quantity, line.price_cents, _discount(line, percent)) for line in lines
+            line
+            if line.item.gift_card
+            else Line(
+                line.id, line.item, line.variant, line.quantity, line.price_cents, _discount(line, percent)
+            )
+            for line in lines
         ]
     goods_cents = sum(line.total_cents for line in lines)
-    shipping_cents = 0 if goods_cents >= 29_900 or all(line.item.gift_card for line in lines) else rng.choice((1_490, 1_990, 2_390))
+    shipping_cents = (
+        0
+        if goods_cents >= 29_900 or all(line.item.gift_card for line in lines)
+        else rng.choice((1_490, 1_990, 2_390))
+    )
     return Draft(
         ids=ids,
         id=ids.take("order", 6_010_000_000_000),
@@ -365,7 +356,9 @@ def _discount(line: Line, percent: int) -> int:
 
 
 def _lines(rng: Random, ids: Ids, at: datetime, items: Sequence[Item]) -> list[Line]:
-    goods = [item for item in items if not item.gift_card and (item.deleted_at is None or at < item.deleted_at)]
+    goods = [
+        item for item in items if not item.gift_card and (item.deleted_at is None or at < item.deleted_at)
+    ]
     chosen = [rng.choice(goods) for _ in range(rng.choices((1, 2, 3, 4), (58, 27, 11, 4))[0])]
     chosen = list(dict.fromkeys(chosen))
     if rng.random() < 0.012:
@@ -375,7 +368,9 @@ def _lines(rng: Random, ids: Ids, at: datetime, items: Sequence[Item]) -> list[L
     for item in chosen:
         variant = rng.choice(item.variants)
         quantity = 1 if item.gift_card else rng.choices((1, 2, 3, 5), (80, 14, 5, 1))[0]
-        lines.append(Line(ids.take("line", 15_100_000_000_000), item, variant, quantity, variant.price_cents, 0))
+        lines.append(
+            Line(ids.take("line", 15_100_000_000_000), item, variant, quantity, variant.price_cents, 0)
+        )
     return lines
 
 
@@ -383,7 +378,9 @@ def _whims(draft: Draft, rng: Random, story: Story) -> None:
     """Small things that vary: notes, a counter sale, an order entered late, an e-mail typed in capitals."""
     buyer = draft.person
     if rng.random() < 0.08:
-        draft.note = rng.choice(ORDER_NOTES).format(first=buyer.first_name, cpf=buyer.cpf, phone=buyer.phone, email=buyer.email)
+        draft.note = rng.choice(ORDER_NOTES).format(
+            first=buyer.first_name, cpf=buyer.cpf, phone=buyer.phone, email=buyer.email
+        )
     if buyer.customer_id is None and draft.email and rng.random() < 0.3:
         draft.email = draft.email.title()
     draft.presentment = rng.random() < 0.005

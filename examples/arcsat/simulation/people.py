@@ -5,7 +5,16 @@ from datetime import datetime, timedelta
 from random import Random
 
 from simulation.model import FIRST_DAY, Address, Item, Person, Shop, Variant, local, stream
-from simulation.words import BROWSERS, CATALOGUE, CITIES, DISTRICTS, FIRST_NAMES, GIFT_CARD_TITLE, LAST_NAMES, STREETS
+from simulation.words import (
+    BROWSERS,
+    CATALOGUE,
+    CITIES,
+    DISTRICTS,
+    FIRST_NAMES,
+    GIFT_CARD_TITLE,
+    LAST_NAMES,
+    STREETS,
+)
 
 GUEST_SHARE = 0.06
 
@@ -47,14 +56,18 @@ def person(rng: Random, shop: Shop, index: int, created_at: datetime) -> Person:
     host = rng.choice(("example.com", "example.com", "example.org", "example.net"))
     return Person(
         key=index,
-        customer_id=None if guest else 7_410_000_000_000 + shop.number * 100_000_000_000 + index * 32_768 + 6_911,
+        customer_id=None
+        if guest
+        else 7_410_000_000_000 + shop.number * 100_000_000_000 + index * 32_768 + 6_911,
         first_name=first,
         last_name=last,
-        email=f"{plain(first)}.{plain(last.split()[-1])}{index}@{host}",
+        email=f"{plain(first)}.{plain(last.rsplit(maxsplit=1)[-1])}{index}@{host}",
         phone=phone(rng, area),
         cpf=cpf(rng),
         address=home,
-        ip=f"203.0.113.{rng.randrange(1, 255)}" if rng.random() < 0.7 else f"2001:db8::{rng.randrange(1, 65536):x}",
+        ip=f"203.0.113.{rng.randrange(1, 255)}"
+        if rng.random() < 0.7
+        else f"2001:db8::{rng.randrange(1, 65536):x}",
         browser=rng.choice(BROWSERS),
         created_at=created_at,
     )
@@ -64,11 +77,19 @@ def catalogue(seed: int, shop: Shop) -> tuple[Item, ...]:
     """The items of a shop; one is deleted during the period, several change."""
     rng = stream(seed, shop.product, "catalogue")
     items: list[Item] = []
-    rows = [*CATALOGUE[shop.product], (GIFT_CARD_TITLE[shop.product], "Vale-presente", 10_000, 0, ("R$ 100", "R$ 200"))]
+    rows = [
+        *CATALOGUE[shop.product],
+        (GIFT_CARD_TITLE[shop.product], "Vale-presente", 10_000, 0, ("R$ 100", "R$ 200")),
+    ]
     for index, (title, kind, price, grams, variants) in enumerate(rows):
         gift_card = kind == "Vale-presente"
         created_at = local(FIRST_DAY, 7 * 3600 + index * 97)
-        updates = tuple(sorted(created_at + timedelta(seconds=rng.randrange(2 * 86_400, 85 * 86_400)) for _ in range(rng.randrange(3))))
+        updates = tuple(
+            sorted(
+                created_at + timedelta(seconds=rng.randrange(2 * 86_400, 85 * 86_400))
+                for _ in range(rng.randrange(3))
+            )
+        )
         names = variants or ("Default Title",)
         items.append(
             Item(
@@ -90,7 +111,9 @@ def catalogue(seed: int, shop: Shop) -> tuple[Item, ...]:
                 gift_card=gift_card,
                 created_at=created_at,
                 updates=updates,
-                deleted_at=local(FIRST_DAY, 0) + timedelta(days=61, hours=15, minutes=12) if index == 8 else None,
+                deleted_at=local(FIRST_DAY, 0) + timedelta(days=61, hours=15, minutes=12)
+                if index == 8
+                else None,
             )
         )
     return tuple(items)
@@ -99,6 +122,7 @@ def catalogue(seed: int, shop: Shop) -> tuple[Item, ...]:
 def _body(title: str, kind: str) -> str:
     return (
         f"<p><strong>{title}</strong> da linha {kind.lower()}, escolhido e testado por quem usa.</p>"
-        "<ul><li>Garantia de 12 meses contra defeito de fabricação</li><li>Envio em até dois dias úteis para todo o Brasil</li>"
+        "<ul><li>Garantia de 12 meses contra defeito de fabricação</li>"
+        "<li>Envio em até dois dias úteis para todo o Brasil</li>"
         "<li>Manual em português</li></ul><p>Dúvidas? Nossa equipe responde de segunda a sábado.</p>"
     )

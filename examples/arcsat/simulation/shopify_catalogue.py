@@ -9,7 +9,12 @@ from simulation.shopify_forms import Body, money, stamp
 def product_body(shop: Shop, item: Item, at: datetime) -> Body:
     """A catalogue item with its variants and pictures."""
     variants = [_variant(item, place, at) for place in range(len(item.variants))]
-    option = {"id": item.id + 11, "product_id": item.id, "name": "Title" if len(variants) == 1 else "Opção", "position": 1}
+    option = {
+        "id": item.id + 11,
+        "product_id": item.id,
+        "name": "Title" if len(variants) == 1 else "Opção",
+        "position": 1,
+    }
     image = {
         "id": item.id + 7,
         "alt": item.title,
@@ -43,7 +48,10 @@ def product_body(shop: Shop, item: Item, at: datetime) -> Body:
         "images": [image],
         "image": image,
         "media": [],
-        "variant_gids": [{"admin_graphql_api_id": v["admin_graphql_api_id"], "updated_at": v["updated_at"]} for v in variants],
+        "variant_gids": [
+            {"admin_graphql_api_id": v["admin_graphql_api_id"], "updated_at": v["updated_at"]}
+            for v in variants
+        ],
         "has_variants_that_requires_components": False,
         "category": None,
     }

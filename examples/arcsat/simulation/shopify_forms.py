@@ -1,7 +1,7 @@
 """What Shopify's payloads have in common: serialization, times, money, taxes, order lines.
 
-Shapes follow shopify.dev/docs/api/admin-rest/2025-07: money twice (text and `*_set`), times in the shop's zone,
-solidus escaped as Shopify's own serializer does.
+Shapes follow shopify.dev/docs/api/admin-rest/2025-07: money twice (text and `*_set`), times in the shop's
+zone, solidus escaped as Shopify's own serializer does.
 """
 
 import json
@@ -41,7 +41,11 @@ def money(cents: int) -> str:
 def money_set(cents: int, presentment: bool = False) -> Body:
     """The same amount in the shop's and in the buyer's currency."""
     shop_money = {"amount": money(cents), "currency_code": "BRL"}
-    shown = {"amount": money(cents * 100 // DOLLAR_CENTS), "currency_code": "USD"} if presentment else dict(shop_money)
+    shown = (
+        {"amount": money(cents * 100 // DOLLAR_CENTS), "currency_code": "USD"}
+        if presentment
+        else dict(shop_money)
+    )
     return {"shop_money": shop_money, "presentment_money": shown}
 
 
@@ -52,14 +56,26 @@ def included_tax(cents: int) -> int:
 
 def tax_line(cents: int, shown: bool) -> Body:
     """The tax inside a price, as a line."""
-    return {"price": money(cents), "rate": ICMS_PERCENT / 100, "title": "ICMS", "price_set": money_set(cents, shown), "channel_liable": False}
+    return {
+        "price": money(cents),
+        "rate": ICMS_PERCENT / 100,
+        "title": "ICMS",
+        "price_set": money_set(cents, shown),
+        "channel_liable": False,
+    }
 
 
 def line_body(line: Line, shown: bool = False, fulfilled: bool = False, removed: int = 0) -> Body:
     """One line of an order; `quantity` stays what was ordered, `current_quantity` is what is left."""
     allocations: list[Body] = []
     if line.discount_cents:
-        allocations = [{"amount": money(line.discount_cents), "amount_set": money_set(line.discount_cents, shown), "discount_application_index": 0}]
+        allocations = [
+            {
+                "amount": money(line.discount_cents),
+                "amount_set": money_set(line.discount_cents, shown),
+                "discount_application_index": 0,
+            }
+        ]
     variant_title = None if line.variant.title == "Default Title" else line.variant.title
     return {
         "id": line.id,

@@ -3,7 +3,17 @@
 import hashlib
 
 from simulation.model import Line, Order, OrderVersion, Person, ShopSimulation, Transaction
-from simulation.shopify_forms import APP_ID, LOCATION_ID, Body, included_tax, line_body, money, money_set, stamp, tax_line
+from simulation.shopify_forms import (
+    APP_ID,
+    LOCATION_ID,
+    Body,
+    included_tax,
+    line_body,
+    money,
+    money_set,
+    stamp,
+    tax_line,
+)
 from simulation.shopify_payments import refund_body
 
 
@@ -14,7 +24,11 @@ def order_body(simulation: ShopSimulation, order: Order, version: OrderVersion) 
     discount_cents = sum(line.discount_cents for line in version.lines)
     subtotal_cents = goods_cents - discount_cents
     returned_cents = sum(line.subtotal_cents for refund in version.refunds for line in refund.lines)
-    paid_cents = sum(t.amount_cents for t in _known(order, version) if t.kind in ("sale", "capture") and t.status == "success")
+    paid_cents = sum(
+        t.amount_cents
+        for t in _known(order, version)
+        if t.kind in ("sale", "capture") and t.status == "success"
+    )
     tax_cents = included_tax(version.total_cents)
     token = _token(order.id, "token")
     gid = f"gid://shopify/Order/{order.id}"
@@ -63,7 +77,7 @@ def order_body(simulation: ShopSimulation, order: Order, version: OrderVersion) 
         "estimated_taxes": False,
         "financial_status": version.financial_status,
         "fulfillment_status": "fulfilled" if version.fulfilled else None,
-        "landing_site": f"/products/{version.lines[0].item.handle}?utm_source={'meta' if order.id % 2 else 'google'}&utm_medium=cpc",
+        "landing_site": f"/products/{version.lines[0].item.handle}?utm_source=busca&utm_medium=cpc",
         "landing_site_ref": None,
         "location_id": LOCATION_ID if order.channel == "pos" else None,
         "merchant_business_entity_id": f"MTYwMzY{shop.number}",
@@ -73,7 +87,7 @@ def order_body(simulation: ShopSimulation, order: Order, version: OrderVersion) 
         "note_attributes": [{"name": "CPF", "value": person.cpf}] if order.named else [],
         "number": order.number - 1000,
         "order_number": order.number,
-        "order_status_url": f"https://{shop.domain}/6{shop.repository_id}/orders/{token}/authenticate?key={_token(order.id, 'key')}",
+        "order_status_url": f"https://{shop.domain}/60{shop.number}/orders/{token}/authenticate",
         "original_total_additional_fees_set": None,
         "original_total_duties_set": None,
         "payment_gateway_names": list(order.gateways),
@@ -105,7 +119,9 @@ def order_body(simulation: ShopSimulation, order: Order, version: OrderVersion) 
         "customer": customer_body(person) if order.named and person.customer_id else None,
         "discount_applications": _discount_applications(order, discount_cents),
         "fulfillments": [_fulfillment(order, version)] if version.fulfilled else [],
-        "line_items": [line_body(line, shown, version.fulfilled, _removed(version, line)) for line in version.lines],
+        "line_items": [
+            line_body(line, shown, version.fulfilled, _removed(version, line)) for line in version.lines
+        ],
         "payment_terms": None,
         "refunds": [refund_body(refund) for refund in version.refunds],
         "shipping_address": _address(person) if order.named and order.shipping_cents else None,
@@ -120,7 +136,9 @@ def _known(order: Order, version: OrderVersion) -> list[Transaction]:
 
 
 def _removed(version: OrderVersion, line: Line) -> int:
-    return sum(part.quantity for refund in version.refunds for part in refund.lines if part.line.id == line.id)
+    return sum(
+        part.quantity for refund in version.refunds for part in refund.lines if part.line.id == line.id
+    )
 
 
 def _token(number: int, purpose: str) -> str:
@@ -162,7 +180,8 @@ def _address(person: Person) -> Body:
 
 def customer_body(person: Person) -> Body:
     """The customer as it stands inside an order."""
-    assert person.customer_id is not None
+    if person.customer_id is None:
+        raise ValueError("a guest has no account")
     address = _address(person) | {
         "id": person.customer_id + 2_000_000_000_000,
         "customer_id": person.customer_id,
@@ -253,5 +272,8 @@ def _fulfillment(order: Order, version: OrderVersion) -> Body:
         "tracking_url": f"https://rastreio.example.com/{number}",
         "tracking_urls": [f"https://rastreio.example.com/{number}"],
         "updated_at": stamp(version.at),
-        "line_items": [{"id": line.id, "quantity": line.quantity, "sku": line.variant.sku, "title": line.item.title} for line in version.lines],
+        "line_items": [
+            {"id": line.id, "quantity": line.quantity, "sku": line.variant.sku, "title": line.item.title}
+            for line in version.lines
+        ],
     }

@@ -3,7 +3,16 @@
 import hashlib
 
 from simulation.model import Adjustment, Person, Refund, RefundLine, Transaction
-from simulation.shopify_forms import APP_ID, LOCATION_ID, Body, included_tax, line_body, money, money_set, stamp
+from simulation.shopify_forms import (
+    APP_ID,
+    LOCATION_ID,
+    Body,
+    included_tax,
+    line_body,
+    money,
+    money_set,
+    stamp,
+)
 
 
 def transaction_body(transaction: Transaction, person: Person) -> Body:
@@ -13,7 +22,9 @@ def transaction_body(transaction: Transaction, person: Person) -> Body:
         "id": transaction.id,
         "admin_graphql_api_id": f"gid://shopify/OrderTransaction/{transaction.id}",
         "amount": money(transaction.amount_cents),
-        "authorization": None if failed else hashlib.md5(str(transaction.id).encode(), usedforsecurity=False).hexdigest()[:16],
+        "authorization": None
+        if failed
+        else hashlib.md5(str(transaction.id).encode(), usedforsecurity=False).hexdigest()[:16],
         "created_at": stamp(transaction.at),
         "currency": "BRL",
         "device_id": None,
@@ -92,7 +103,7 @@ def _refund_transaction(transaction: Transaction) -> Body:
         "parent_id": transaction.parent_id,
         "processed_at": stamp(transaction.at),
         "receipt": {},
-        "source_name": APP_ID,
+        "source_name": str(APP_ID),
         "status": transaction.status,
         "test": transaction.test,
         "user_id": None,

@@ -1,39 +1,90 @@
 """The words the example company is made of. All people, streets and companies are made up."""
 
-FIRST_NAMES = """
-Ana Beatriz Bruno Caio Camila Carla Carlos Cecília Clara Daniel Davi Débora Diego Eduardo Elisa Enzo Fábio Fernanda Flávia
-Gabriel Gabriela Giovana Guilherme Gustavo Helena Heitor Igor Inês Isabela Ítalo Janaína João Joaquim Júlia Juliana Karina Larissa Laura
-Leandro Letícia Lívia Lorena Luana Lucas Luís Luíza Manuela Marcelo Márcia Mariana Mateus Melissa Miguel Milena Mônica Murilo Natália Nicole
-Otávio Patrícia Paula Pedro Rafael Raquel Rebeca Renata Ricardo Rita Roberto Rodrigo Rosana Sabrina Samuel Sandra Sérgio Simone Sofia
-Tânia Teresa Thaís Thiago Tomás Valéria Vera Vicente Vinícius Vitória Yasmin
-""".split()
 
-LAST_NAMES = """
-Abreu Aguiar Alencar Almeida Alves Amaral Andrade Araújo Azevedo Barbosa Barros Batista Bezerra Borges Brandão Brito Camargo Campos
-Cardoso Carvalho Castro Cavalcanti Coelho Correia Costa Coutinho Cunha Dantas Dias Domingues Duarte Esteves Falcão Faria Ferraz Ferreira Figueiredo
-Fonseca Freitas Furtado Galvão Garcia Gomes Gonçalves Guedes Guimarães Leal Leite Lemos Lima Lopes Macedo Machado Magalhães Maia Marques Martins
-Medeiros Meireles Melo Mendes Menezes Miranda Monteiro Moraes Moreira Moura Nascimento Neves Nogueira Nunes Oliveira Pacheco Paiva Peixoto
-Pereira Pinheiro Pinto Pires Queiroz Ramos Rangel Reis Rezende Ribeiro Rocha Rodrigues Sales Sampaio Santana Santos Silva Silveira Siqueira Soares
-Souza Tavares Teixeira Toledo Torres Vargas Vasconcelos Vieira Xavier
-""".split()
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+FIRST_NAMES = _words(
+    """
+    Ana Beatriz Bruno Caio Camila Carla Carlos Cecília Clara Daniel Davi Débora Diego Eduardo Elisa Enzo
+    Fábio Fernanda Flávia Gabriel Gabriela Giovana Guilherme Gustavo Helena Heitor Igor Inês Isabela
+    Ítalo Janaína João Joaquim Júlia Juliana Karina Larissa Laura Leandro Letícia Lívia Lorena Luana
+    Lucas Luís Luíza Manuela Marcelo Márcia Mariana Mateus Melissa Miguel Milena Mônica Murilo Natália
+    Nicole Otávio Patrícia Paula Pedro Rafael Raquel Rebeca Renata Ricardo Rita Roberto Rodrigo Rosana
+    Sabrina Samuel Sandra Sérgio Simone Sofia Tânia Teresa Thaís Thiago Tomás Valéria Vera Vicente
+    Vinícius Vitória Yasmin
+    """
+)
+
+LAST_NAMES = _words(
+    """
+    Abreu Aguiar Alencar Almeida Alves Amaral Andrade Araújo Azevedo Barbosa Barros Batista Bezerra
+    Borges Brandão Brito Camargo Campos Cardoso Carvalho Castro Cavalcanti Coelho Correia Costa Coutinho
+    Cunha Dantas Dias Domingues Duarte Esteves Falcão Faria Ferraz Ferreira Figueiredo Fonseca Freitas
+    Furtado Galvão Garcia Gomes Gonçalves Guedes Guimarães Leal Leite Lemos Lima Lopes Macedo Machado
+    Magalhães Maia Marques Martins Medeiros Meireles Melo Mendes Menezes Miranda Monteiro Moraes Moreira
+    Moura Nascimento Neves Nogueira Nunes Oliveira Pacheco Paiva Peixoto Pereira Pinheiro Pinto Pires
+    Queiroz Ramos Rangel Reis Rezende Ribeiro Rocha Rodrigues Sales Sampaio Santana Santos Silva
+    Silveira Siqueira Soares Souza Tavares Teixeira Toledo Torres Vargas Vasconcelos Vieira Xavier
+    """
+)
 
 STREETS = (
-    "Rua das Constelações", "Avenida do Cruzeiro do Sul", "Rua Via Láctea", "Travessa do Cometa", "Alameda dos Planetas", "Rua do Eclipse",
-    "Avenida Três Marias", "Rua da Lua Nova", "Rua das Sete Estrelas", "Praça do Sol Nascente", "Rua do Vento Norte", "Avenida das Marés",
-)  # fmt: skip
-DISTRICTS = ("Centro", "Jardim Aurora", "Vila Estelar", "Bela Vista", "Boa Esperança", "Alto do Observatório", "Parque das Águas")
+    "Rua das Constelações",
+    "Avenida do Cruzeiro do Sul",
+    "Rua Via Láctea",
+    "Travessa do Cometa",
+    "Alameda dos Planetas",
+    "Rua do Eclipse",
+    "Avenida Três Marias",
+    "Rua da Lua Nova",
+    "Rua das Sete Estrelas",
+    "Praça do Sol Nascente",
+    "Rua do Vento Norte",
+    "Avenida das Marés",
+)
+DISTRICTS = (
+    "Centro",
+    "Jardim Aurora",
+    "Vila Estelar",
+    "Bela Vista",
+    "Boa Esperança",
+    "Alto do Observatório",
+    "Parque das Águas",
+)
 CITIES = (
-    ("São Paulo", "SP", "São Paulo", "01", "11"), ("Campinas", "SP", "São Paulo", "13", "19"), ("Rio de Janeiro", "RJ", "Rio de Janeiro", "20", "21"),
-    ("Belo Horizonte", "MG", "Minas Gerais", "30", "31"), ("Curitiba", "PR", "Paraná", "80", "41"), ("Porto Alegre", "RS", "Rio Grande do Sul", "90", "51"),
-    ("Florianópolis", "SC", "Santa Catarina", "88", "48"), ("Salvador", "BA", "Bahia", "40", "71"), ("Recife", "PE", "Pernambuco", "50", "81"),
-    ("Fortaleza", "CE", "Ceará", "60", "85"), ("Brasília", "DF", "Distrito Federal", "70", "61"), ("Manaus", "AM", "Amazonas", "69", "92"),
-)  # fmt: skip
+    ("São Paulo", "SP", "São Paulo", "01", "11"),
+    ("Campinas", "SP", "São Paulo", "13", "19"),
+    ("Rio de Janeiro", "RJ", "Rio de Janeiro", "20", "21"),
+    ("Belo Horizonte", "MG", "Minas Gerais", "30", "31"),
+    ("Curitiba", "PR", "Paraná", "80", "41"),
+    ("Porto Alegre", "RS", "Rio Grande do Sul", "90", "51"),
+    ("Florianópolis", "SC", "Santa Catarina", "88", "48"),
+    ("Salvador", "BA", "Bahia", "40", "71"),
+    ("Recife", "PE", "Pernambuco", "50", "81"),
+    ("Fortaleza", "CE", "Ceará", "60", "85"),
+    ("Brasília", "DF", "Distrito Federal", "70", "61"),
+    ("Manaus", "AM", "Amazonas", "69", "92"),
+)
 
 BROWSERS = (
-    "Mozilla/5.0 (Linux; Android 14; SM-A546E) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/128.0.0.0 Mobile Safari/537.36",
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.6 Mobile/15E148 Safari/604.1",
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/129.0.0.0 Safari/537.36",
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Safari/605.1.15",
+    (
+        "Mozilla/5.0 (Linux; Android 14; SM-A546E) "
+        "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/128.0.0.0 Mobile Safari/537.36"
+    ),
+    (
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 17_6 like Mac OS X) "
+        "AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.6 Mobile/15E148 Safari/604.1"
+    ),
+    (
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) "
+        "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/129.0.0.0 Safari/537.36"
+    ),
+    (
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) "
+        "AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Safari/605.1.15"
+    ),
 )
 
 # title, kind, price in cents, weight in grams, variant titles
@@ -90,7 +141,7 @@ CATALOGUE: dict[str, tuple[tuple[str, str, int, int, tuple[str, ...]], ...]] = {
         ("Separador de peças", "Acessórios", 1490, 20, ()),
         ("Mochila Bloco", "Acessórios", 14990, 600, ("Vermelha", "Azul")),
     ),
-}  # fmt: skip
+}
 GIFT_CARD_TITLE = {"arcsat": "Vale-presente Arcsat", "lojablock": "Vale-presente Loja Block"}
 
 ORDER_NOTES = (
@@ -104,38 +155,74 @@ ORDER_NOTES = (
 
 COMMENTS = {
     "promoter": (
-        "Chegou antes do prazo e muito bem embalado. Recomendo!", "Meu filho amou, já vimos os anéis de Saturno.",
-        "Atendimento nota dez. Podem me ligar no {phone} se quiserem um depoimento.", "Produto excelente, já indiquei para {email}.",
-        "A loja resolveu tudo rápido.", "Compra simples e entrega rápida, parabéns.", "Melhor preço que encontrei e ainda veio com manual em português.",
+        "Chegou antes do prazo e muito bem embalado. Recomendo!",
+        "Meu filho amou, já vimos os anéis de Saturno.",
+        "Atendimento nota dez. Podem me ligar no {phone} se quiserem um depoimento.",
+        "Produto excelente, já indiquei para {email}.",
+        "A loja resolveu tudo rápido.",
+        "Compra simples e entrega rápida, parabéns.",
+        "Melhor preço que encontrei e ainda veio com manual em português.",
     ),
     "passive": (
-        "Bom produto, mas o frete é caro.", "Tudo certo, só demorou um pouco.", "O manual podia ser melhor.", "Gostei, mas esperava mais da embalagem.",
+        "Bom produto, mas o frete é caro.",
+        "Tudo certo, só demorou um pouco.",
+        "O manual podia ser melhor.",
+        "Gostei, mas esperava mais da embalagem.",
         "Cumpre o que promete. Dúvida que ficou sem resposta: {email}.",
     ),
     "detractor": (
-        "Pedido atrasou dez dias e ninguém respondeu no {phone}.", "Veio com a lente riscada, estou esperando a troca.",
-        "Pedi o reembolso e ainda não caiu. Meu CPF é {cpf}, verifiquem por favor.", "Produto diferente da foto.",
-        "Não consegui falar com ninguém, escrevi de {email} duas vezes.", "A caixa chegou amassada e faltando peças.",
+        "Pedido atrasou dez dias e ninguém respondeu no {phone}.",
+        "Veio com a lente riscada, estou esperando a troca.",
+        "Pedi o reembolso e ainda não caiu. Meu CPF é {cpf}, verifiquem por favor.",
+        "Produto diferente da foto.",
+        "Não consegui falar com ninguém, escrevi de {email} duas vezes.",
+        "A caixa chegou amassada e faltando peças.",
     ),
-}  # fmt: skip
+}
 
 CHANGES = {
     "arcsat": (
-        "Calcula a passagem de satélites no fuso do usuário", "Corrige o arredondamento do frete no carrinho", "Mostra a fase da Lua na página inicial",
-        "Acelera a busca de produtos", "Troca a biblioteca de mapas estelares", "Guarda o carrinho entre dispositivos", "Valida CEP antes do pagamento",
-        "Corrige a ordem das imagens de satélite", "Aceita Pix com vencimento", "Melhora o contraste do tema escuro", "Exporta observações em CSV",
-        "Avisa quando a estação fica sem sinal", "Reduz o tempo de partida do coletor", "Traduz os e-mails de pedido", "Corrige o fuso do calendário de eclipses",
-        "Adiciona testes do decodificador APT", "Retira a tela de cadastro antiga", "Agrupa alertas de tempestade", "Mostra estoque por variante",
+        "Calcula a passagem de satélites no fuso do usuário",
+        "Corrige o arredondamento do frete no carrinho",
+        "Mostra a fase da Lua na página inicial",
+        "Acelera a busca de produtos",
+        "Troca a biblioteca de mapas estelares",
+        "Guarda o carrinho entre dispositivos",
+        "Valida CEP antes do pagamento",
+        "Corrige a ordem das imagens de satélite",
+        "Aceita Pix com vencimento",
+        "Melhora o contraste do tema escuro",
+        "Exporta observações em CSV",
+        "Avisa quando a estação fica sem sinal",
+        "Reduz o tempo de partida do coletor",
+        "Traduz os e-mails de pedido",
+        "Corrige o fuso do calendário de eclipses",
+        "Adiciona testes do decodificador APT",
+        "Retira a tela de cadastro antiga",
+        "Agrupa alertas de tempestade",
+        "Mostra estoque por variante",
         "Remove cookies de terceiros",
     ),
     "lojablock": (
-        "Monta a lista de peças por cenário", "Corrige o cálculo de peças avulsas", "Mostra instruções em passos", "Melhora o carregamento das fotos",
-        "Aceita cupom no carrinho", "Corrige a troca de cores da placa base", "Adiciona filtro por idade", "Escreve testes do montador",
+        "Monta a lista de peças por cenário",
+        "Corrige o cálculo de peças avulsas",
+        "Mostra instruções em passos",
+        "Melhora o carregamento das fotos",
+        "Aceita cupom no carrinho",
+        "Corrige a troca de cores da placa base",
+        "Adiciona filtro por idade",
+        "Escreve testes do montador",
     ),
-}  # fmt: skip
+}
 DEPENDENCIES = ("numpy", "httpx", "pydantic", "ruff", "sgp4", "pillow", "uvicorn", "psycopg")
 DEVELOPERS = ("marina-avila", "tiago-orbita", "lia-castro", "rui-sal", "dora-nunes")
 ISSUE_TITLES = (
-    "Imagem do satélite sai invertida", "Erro ao pagar com boleto vencido", "Fuso errado no mapa do céu", "Cupom não aplica no segundo item",
-    "Estação Brisa não envia chuva", "Página de produto sem foto", "Pedido duplicado ao voltar a página", "Alerta de granizo repetido",
-)  # fmt: skip
+    "Imagem do satélite sai invertida",
+    "Erro ao pagar com boleto vencido",
+    "Fuso errado no mapa do céu",
+    "Cupom não aplica no segundo item",
+    "Estação Brisa não envia chuva",
+    "Página de produto sem foto",
+    "Pedido duplicado ao voltar a página",
+    "Alerta de granizo repetido",
+)
