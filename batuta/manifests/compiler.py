@@ -108,7 +108,7 @@ def _report_clashes(
         for product in pipeline.products:
             other = taken.setdefault((pipeline.report_key, product), pipeline.name)
             if other != pipeline.name:
-                message = f"gives the report {pipeline.family} of {product}, as does the pipeline {other}; rename one"
+                message = f"gives the report {pipeline.family} of {product}, as does {other}; rename one"
                 problems.append(places[pipeline.name].problem(("metadata", "name"), message))
     return problems
 

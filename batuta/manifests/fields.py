@@ -130,6 +130,7 @@ def _no_secret_among_settings(value: object) -> object:
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=63)]
 Names = Annotated[tuple[Name, ...], Field(max_length=1000), AfterValidator(_distinct)]
+SomeNames = Annotated[tuple[Name, ...], Field(min_length=1, max_length=1000), AfterValidator(_distinct)]
 Word = Annotated[str, Field(min_length=1, max_length=253)]
 Words = Annotated[tuple[Word, ...], Field(max_length=200), AfterValidator(_distinct)]
 Description = Annotated[str, Field(max_length=2000)]

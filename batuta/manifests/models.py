@@ -28,6 +28,7 @@ from batuta.manifests.fields import (
     Settings,
     SkillName,
     SkillNames,
+    SomeNames,
     SourceNames,
     Timezone,
     Word,
@@ -137,7 +138,7 @@ class ProductSpec(Form):
     description: Description | None = Field(default=None, description="What the product is.")
     datasets: Words = Field(description="Data the product is made of, as in crm, orders, telemetry.")
     kpis: Words = Field(description="KPIs followed for the product, as in LTV, CAC, NPS, leadTime.")
-    owners: Annotated[Names, Field(min_length=1)] = Field(description="Agents that answer for the product.")
+    owners: SomeNames = Field(description="Agents that answer for the product.")
     policies: Names = Field(default=(), description="Named policies, as in pii-mask-basic, retention-180d.")
     locale: LocaleName = Field(default=DEFAULT_LOCALE, description="Language and formats of reports.")
     currency: Currency = Field(default=DEFAULT_CURRENCY, description="Currency of the books.")
@@ -195,7 +196,7 @@ class PipelineSpec(Form):
     """A selection of the graph with triggers and outputs."""
 
     description: Description | None = Field(default=None, description="What the pipeline is for.")
-    products: Annotated[Names, Field(min_length=1)] | None = Field(
+    products: SomeNames | None = Field(
         default=None, description="Products; without it, the one whose name begins the pipeline's."
     )
     triggers: tuple[Trigger, ...] = Field(default=(), max_length=50, description="What starts it.")

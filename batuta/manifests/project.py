@@ -1,20 +1,24 @@
 """A path checked as a whole: what `batuta validate` and `batuta apply` see."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from batuta.contracts.contract import ContractError, Contracts
 from batuta.manifests.catalog import Catalog
 from batuta.manifests.compiler import Compilation, compile_manifests
 from batuta.manifests.load import Document, load, project_folder
-from batuta.manifests.problems import Problem, errors_in
+from batuta.manifests.problems import Position, Problem, errors_in
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The manifests at a path and everything that is wrong with them."""
+    """The manifests at a path, what they amount to and everything that is wrong with them."""
 
     documents: tuple[Document, ...]
     compilation: Compilation
+    catalog: Catalog
+    """What the installed code and the project's own contracts offer."""
     problems: tuple[Problem, ...]
 
     @property
@@ -33,11 +37,30 @@ def check_path(path: Path, catalog: Catalog) -> Checked:
     root = project_folder(path)
     folder = path if path.is_dir() else path.parent
     whole = loaded if folder.resolve() == root.resolve() else load(root)
-    compilation = compile_manifests(whole.documents, catalog, whole.broken)
+    types, wrong_contracts = _contracts(root)
+    offered = replace(catalog, event_types=(*catalog.event_types, *types))
+    compilation = compile_manifests(whole.documents, offered, whole.broken)
     here = path.resolve()
     found = {
         problem
-        for problem in compilation.problems
+        for problem in (*compilation.problems, *wrong_contracts)
         if Path(problem.position.file).resolve().is_relative_to(here)
     }
-    return Checked(loaded.documents, compilation, tuple(sorted({*loaded.problems, *found})))
+    return Checked(loaded.documents, compilation, offered, tuple(sorted({*loaded.problems, *found})))
+
+
+def _contracts(root: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
+    """Event types that the project's own contracts let in, and what is wrong with these contracts."""
+    try:
+        contracts = Contracts.load(root)
+    except ContractError as error:
+        return (), tuple(_contract_problems(error))
+    return tuple(
+        event_type for name in contracts.names for event_type in (name, *contracts.get(name).types)
+    ), ()
+
+
+def _contract_problems(error: ContractError) -> Iterator[Problem]:
+    for line in error.message.splitlines():
+        file, _, message = line.partition(": ")
+        yield Problem(Position(file), "", message)
