@@ -29,3 +29,8 @@
 {% macro mark_read() -%}
     update {{ ref('int_log_position') }} set read_to = up_to where model = '{{ this.identifier }}'
 {%- endmacro %}
+
+{# Post-hook: a table just made has no statistics until the server gets round to it, and plans badly until then. #}
+{% macro gather_statistics() -%}
+    {%- if not is_incremental() -%} analyze {{ this }} {%- endif -%}
+{%- endmacro %}

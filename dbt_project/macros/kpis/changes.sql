@@ -14,47 +14,58 @@
 {%- endmacro %}
 
 {#
-  Sales on their day, and what an acquired customer brought: on the day of the movement, or on the day the customer
-  was won if that came later. Summed up to a day, this is the net sales of the customers won by that day.
+  Sales on their day, returns on theirs, and what an acquired customer brought: on the day of the movement, or on the
+  day the customer was won if that came later. Summed up to a day, the last is the net sales of the customers won by
+  that day.
 #}
 {% macro sales_changes(forms) %}
     select
-        movements.product,
+        facts.product,
         shown.business_date,
         shown.fact_on,
         {{ change({
             'orders': 'shown.orders', 'gross_sales': 'shown.gross_sales', 'discounts': 'shown.discounts',
-            'returns': 'shown.returns', 'customer_value': 'shown.customer_value'
+            'returns': 'shown.returns', 'new_customers': 'shown.new_customers',
+            'customer_value': 'shown.customer_value'
         }) }}
-    from ({{ sales_movements(forms.orders, forms.refunds) }}) as movements
-    left join acquired on movements.product = acquired.product and movements.customer_key = acquired.customer_key
+    from ({{ order_facts(forms.orders, forms.transactions, forms.refunds) }}) as facts
     cross join lateral (
         select
-            movements.business_date,
-            {{ fact_day('movements.business_date', 'movements.received_at') }} as fact_on,
-            movements.orders,
-            movements.gross_sales,
-            movements.discounts,
-            movements.returns,
+            facts.business_date,
+            {{ fact_day('facts.business_date', 'facts.received_at') }} as fact_on,
+            1 as orders,
+            facts.gross_sales,
+            facts.discounts,
+            0 as returns,
+            0 as new_customers,
             0 as customer_value
+        where facts.is_sale
         union all
         select
-            greatest(movements.business_date, acquired.acquired_on),
-            null::date,
-            0,
-            0,
-            0,
-            0,
-            movements.gross_sales - movements.discounts - movements.returns
-        where acquired.acquired_on is not null
+            returned.business_date,
+            {{ fact_day('returned.business_date', 'returned.received_at') }},
+            0, 0, 0, returned.amount, 0, 0
+        from unnest(facts.return_days, facts.return_amounts, facts.return_receipts)
+            as returned (business_date, amount, received_at)
+        where facts.is_sale
+        union all
+        select
+            greatest(facts.business_date, facts.acquired_on), null::date,
+            0, 0, 0, 0, 0, facts.gross_sales - facts.discounts
+        where facts.is_sale and facts.acquired_on is not null
+        union all
+        select
+            greatest(returned.business_date, facts.acquired_on), null::date,
+            0, 0, 0, 0, 0, -returned.amount
+        from unnest(facts.return_days, facts.return_amounts) as returned (business_date, amount)
+        where facts.is_sale and facts.acquired_on is not null
+        union all
+        select
+            facts.business_date,
+            {{ fact_day('facts.business_date', 'facts.received_at') }},
+            0, 0, 0, 0, 1, 0
+        where facts.is_winning_order
     ) as shown
-    union all
-    select
-        acquired.product,
-        acquired.acquired_on,
-        null::date as fact_on,
-        {{ change({'new_customers': '1'}) }}
-    from acquired
 {% endmacro %}
 
 {# What was spent accrues evenly over the days of its period, both ends included. #}

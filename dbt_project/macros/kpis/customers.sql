@@ -1,48 +1,23 @@
-{# One row per customer (guests by e-mail) with at least one order that counts as a sale or as bought. #}
+{# One row per customer (guests by e-mail) with at least one order that counts as a sale. #}
 {% macro customers(orders, transactions, refunds) %}
-with bought as (
-    select
-        sales.product,
-        sales.customer_key,
-        bool_and(sales.is_guest) as is_guest,
-        min(sales.business_date) as first_order_date,
-        max(sales.business_date) as last_order_date,
-        count(*)::integer as orders,
-        count(distinct sales.business_date)::integer as purchase_days,
-        sum(sales.gross_sales - sales.discounts) as sales
-    from ({{ sales_orders(orders) }}) as sales
-    where sales.customer_key is not null
-    group by sales.product, sales.customer_key
-),
-
-returned as (
-    select
-        movements.product,
-        movements.customer_key,
-        sum(movements.returns) as returns
-    from ({{ sales_movements(orders, refunds) }}) as movements
-    where movements.customer_key is not null
-    group by movements.product, movements.customer_key
-),
-
-acquired as (
-    {{ acquired_customers(orders, transactions) }}
+with facts as (
+    {{ order_facts(orders, transactions, refunds) }}
 )
 
 select
-    bought.product,
-    bought.customer_key,
-    bought.is_guest,
-    bought.first_order_date,
-    acquired.acquired_on,
-    bought.last_order_date,
-    bought.orders,
-    bought.purchase_days,
-    {{ money('bought.sales') }} as sales,
-    {{ money('returned.returns') }} as returns,
-    {{ money('bought.sales - returned.returns') }} as net_sales,
-    {{ money('round(bought.sales / bought.orders, 2)') }} as average_order_value
-from bought
-inner join returned on bought.product = returned.product and bought.customer_key = returned.customer_key
-left join acquired on bought.product = acquired.product and bought.customer_key = acquired.customer_key
+    facts.product,
+    facts.customer_key,
+    bool_and(facts.is_guest) as is_guest,
+    min(facts.business_date) as first_order_date,
+    min(facts.acquired_on) as acquired_on,
+    max(facts.business_date) as last_order_date,
+    count(*)::integer as orders,
+    count(distinct facts.business_date)::integer as purchase_days,
+    {{ money('sum(facts.gross_sales - facts.discounts)') }} as sales,
+    {{ money('sum(facts.returns)') }} as returns,
+    {{ money('sum(facts.gross_sales - facts.discounts - facts.returns)') }} as net_sales,
+    {{ money('round(sum(facts.gross_sales - facts.discounts) / count(*), 2)') }} as average_order_value
+from facts
+where facts.is_sale and facts.customer_key is not null
+group by facts.product, facts.customer_key
 {% endmacro %}

@@ -6,11 +6,7 @@
   dated more than a day after it was received does not stretch it.
 #}
 {% macro product_daily(forms, batch) %}
-with acquired as not materialized (
-    {{ acquired_customers(forms.orders, forms.transactions) }}
-),
-
-changes as (
+with changes as (
     {{ sales_changes(forms) }}
     union all
     {{ spend_changes(forms.spend) }}

@@ -1,78 +1,70 @@
 {#
   What counts as sold and as bought. Every KPI takes its orders from here, in its mart form (from int_*) and in its
-  live form (from live_*) alike.
+  live form (from live_*) alike. Each relation is named once, so that a live view reads it once.
 #}
 
-{# Orders that are sales: not test, not voided, not deleted, and in the product's own currency. #}
-{% macro sales_orders(orders) -%}
-    select
-        orders.product,
-        orders.order_id,
-        orders.customer_key,
-        orders.is_guest,
-        orders.business_date,
-        coalesce(orders.gross_sales, 0) as gross_sales,
-        coalesce(orders.discounts, 0) as discounts,
-        orders.received_at
-    from {{ orders }} as orders
-    left join {{ ref('stg_registry__products') }} as products on orders.product = products.product
-    where
-        not orders.is_deleted
-        and not orders.is_test
-        and not orders.is_voided
-        and orders.business_date is not null
-        and orders.currency = {{ currency_of('products') }}
-{%- endmacro %}
+{#
+  One row per order that exists: whether it is a sale (not test, not voided, in the product's own currency), whether it
+  won its customer, when that customer was won, and the returns booked on it, each on its own day.
 
-{# Day on which each customer was won: that of the first order that was paid, neither test nor cancelled. #}
-{% macro acquired_customers(orders, transactions) -%}
+  A customer is won by the first order that was paid, neither test nor cancelled.
+#}
+{% macro order_facts(orders, transactions, refunds) -%}
     select
-        orders.product,
-        orders.customer_key,
-        min(orders.business_date) as acquired_on
-    from {{ orders }} as orders
-    where
-        orders.customer_key is not null
-        and not orders.is_deleted
-        and not orders.is_test
-        and not orders.is_cancelled
-        and exists (
-            select 1
+        facts.*,
+        case
+            when facts.customer_key is not null
+                then min(facts.business_date) filter (where facts.wins_customers) over by_customer
+        end as acquired_on,
+        facts.wins_customers
+        and facts.customer_key is not null
+        and row_number() over (
+            partition by facts.product, facts.customer_key, facts.wins_customers
+            order by facts.business_date, facts.order_id
+        ) = 1 as is_winning_order
+    from (
+        select
+            orders.product,
+            orders.order_id,
+            orders.customer_key,
+            orders.is_guest,
+            orders.business_date,
+            coalesce(orders.gross_sales, 0) as gross_sales,
+            coalesce(orders.discounts, 0) as discounts,
+            orders.received_at,
+            not orders.is_test and not orders.is_voided
+            and coalesce(orders.currency = {{ currency_of('products') }}, false) as is_sale,
+            not orders.is_test and not orders.is_cancelled and paid.order_id is not null as wins_customers,
+            coalesce(booked.returns, 0) as returns,
+            booked.return_days,
+            booked.return_amounts,
+            booked.return_receipts
+        from {{ orders }} as orders
+        left join {{ ref('stg_registry__products') }} as products on orders.product = products.product
+        left join (
+            select
+                transactions.product,
+                transactions.order_id
             from {{ transactions }} as transactions
             where
-                transactions.product = orders.product
-                and transactions.order_id = orders.order_id
-                and transactions.kind in ('sale', 'capture')
+                transactions.kind in ('sale', 'capture')
                 and transactions.status = 'success'
                 and not transactions.is_test
-        )
-    group by orders.product, orders.customer_key
-{%- endmacro %}
-
-{# Each sale on its day, and each booked return on its own. #}
-{% macro sales_movements(orders, refunds) -%}
-    select
-        sales.product,
-        sales.customer_key,
-        sales.business_date,
-        1 as orders,
-        sales.gross_sales,
-        sales.discounts,
-        0 as returns,
-        sales.received_at
-    from ({{ sales_orders(orders) }}) as sales
-    union all
-    select
-        sales.product,
-        sales.customer_key,
-        refunds.business_date,
-        0 as orders,
-        0 as gross_sales,
-        0 as discounts,
-        coalesce(refunds.returns, 0) as returns,
-        refunds.received_at
-    from {{ refunds }} as refunds
-    inner join ({{ sales_orders(orders) }}) as sales
-        on refunds.product = sales.product and refunds.order_id = sales.order_id
-    where not refunds.is_failed and refunds.business_date is not null
+            group by transactions.product, transactions.order_id
+        ) as paid on orders.product = paid.product and orders.order_id = paid.order_id
+        left join (
+            select
+                refunds.product,
+                refunds.order_id,
+                sum(refunds.returns) as returns,
+                array_agg(refunds.business_date) as return_days,
+                array_agg(refunds.returns) as return_amounts,
+                array_agg(refunds.received_at) as return_receipts
+            from {{ refunds }} as refunds
+            where not refunds.is_failed and refunds.business_date is not null and refunds.returns is not null
+            group by refunds.product, refunds.order_id
+        ) as booked on orders.product = booked.product and orders.order_id = booked.order_id
+        where not orders.is_deleted and orders.business_date is not null
+    ) as facts
+    window by_customer as (partition by facts.product, facts.customer_key)
 {%- endmacro %}

@@ -78,23 +78,6 @@
   booked; which state its transactions are in is known from the transactions, not from the refund's own account.
 #}
 {% macro refunds_settled(refunds, transactions) %}
-with refunds as (
-    select * from {{ refunds }}
-),
-
-settled as (
-    select
-        refunds.product,
-        refunds.refund_id,
-        sum(transactions.amount) filter (where transactions.status = 'success' and not transactions.is_test) as moved,
-        bool_and(transactions.status in ('failure', 'error')) as is_failed
-    from {{ refunds }} as refunds
-    cross join lateral unnest(refunds.transaction_ids) as told (transaction_id)
-    inner join {{ transactions }} as transactions
-        on refunds.product = transactions.product and told.transaction_id = transactions.transaction_id
-    group by refunds.product, refunds.refund_id
-)
-
 select
     refunds.product,
     refunds.refund_id,
@@ -102,13 +85,20 @@ select
     refunds.refunded_at,
     refunds.business_date,
     refunds.returns,
-    {{ money('coalesce(settled.moved, 0)') }} as refund_total,
-    coalesce(settled.is_failed, false) as is_failed,
+    {{ money("coalesce(
+        sum(transactions.amount) filter (where transactions.status = 'success' and not transactions.is_test), 0
+    )") }} as refund_total,
+    coalesce(bool_and(transactions.status in ('failure', 'error')), false) as is_failed,
     refunds.currency,
     refunds.event_source,
     refunds.event_id,
     refunds.received_at,
     refunds.batch
-from refunds
-left join settled on refunds.product = settled.product and refunds.refund_id = settled.refund_id
+from {{ refunds }} as refunds
+left join lateral unnest(refunds.transaction_ids) as told (transaction_id) on true
+left join {{ transactions }} as transactions
+    on refunds.product = transactions.product and told.transaction_id = transactions.transaction_id
+group by
+    refunds.product, refunds.refund_id, refunds.order_id, refunds.refunded_at, refunds.business_date, refunds.returns,
+    refunds.currency, refunds.event_source, refunds.event_id, refunds.received_at, refunds.batch
 {% endmacro %}

@@ -3,7 +3,7 @@
     config(
         unique_key=pull_request_key(),
         pre_hook="{{ follow_time_zone('merged_on', 'merged_at') }}",
-        post_hook='{{ mark_read() }}',
+        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
         indexes=[{'columns': pull_request_key(), 'unique': true}],
     )
 }}

@@ -3,7 +3,7 @@
     config(
         unique_key=transaction_key(),
         pre_hook="{{ follow_time_zone('business_date', 'processed_at') }}",
-        post_hook='{{ mark_read() }}',
+        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
         indexes=[{'columns': transaction_key(), 'unique': true}],
     )
 }}
