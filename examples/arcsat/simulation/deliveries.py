@@ -122,14 +122,14 @@ def _product_sendings(rng: Random, simulation: ShopSimulation) -> Iterator[Sendi
 
 
 def _privacy_sendings(rng: Random, simulation: ShopSimulation) -> Iterator[Sending]:
-    """One person asks what is known of them, another, who never bought, to be forgotten."""
+    """One person asks what is known of them, another, if possible one who never bought, to be forgotten."""
     placed: dict[int, list[int]] = {}
     for order in simulation.orders:
         placed.setdefault(order.person.key, []).append(order.id)
     known = [person for person in simulation.people if person.customer_id]
     never = set(never_paying(simulation.shop))
     asking = next(person for person in known if person.key not in never)
-    leaving = next(person for person in known if person.key in never)
+    leaving = next((person for person in known if person.key in never), known[-1])
     day = local(FIRST_DAY, 0) + timedelta(days=70, hours=11)
     arguments = simulation.shop, asking, placed[asking.key]
     yield _sending(rng, "customers/data_request", day, partial(_json, data_request_body, *arguments))

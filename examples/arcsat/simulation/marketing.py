@@ -7,7 +7,7 @@ from typing import Literal
 
 from simulation.model import END, FIRST_DAY, LAST_DAY, Answer, Order, Shop, Spend, local, stream, uuid_from
 from simulation.people import cpf
-from simulation.words import COMMENTS
+from simulation.words import CITIES, COMMENTS
 
 CHANNELS = (("meta_ads", 46), ("google_ads", 38), ("tiktok_ads", 16))
 MONTHLY: tuple[tuple[str, Literal["salary", "tool", "agency"], int], ...] = (
@@ -74,7 +74,7 @@ def _answer(rng: Random, shop: Shop, order: Order, score: int, at: datetime) -> 
     mood = "promoter" if score >= 9 else "passive" if score >= 7 else "detractor"
     comment = None
     if rng.random() < 0.6:
-        area = f"{rng.randrange(11, 100)}"
+        area = rng.choice(CITIES)[-1]
         comment = rng.choice(COMMENTS[mood]).format(
             email=f"contato{rng.randrange(1000)}@example.org",
             phone=f"({area}) 90000-{rng.randrange(10_000):04d}",
