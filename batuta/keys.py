@@ -56,10 +56,16 @@ class KeyRing:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
             made_before = _fingerprint_file(home).exists()
-            hint = _RESTORE if made_before else "Run `batuta doctor`; set-up (`batuta up` or `batuta demo`) makes them."
+            hint = (
+                _RESTORE
+                if made_before
+                else "Run `batuta doctor`; set-up (`batuta up` or `batuta demo`) makes them."
+            )
             raise KeysMissing(f"there are no master keys at {path}", hint=hint) from None
         except OSError as error:
-            raise KeysMissing(f"the master keys at {path} cannot be read: {error.strerror}", hint=_RESTORE) from error
+            raise KeysMissing(
+                f"the master keys at {path} cannot be read: {error.strerror}", hint=_RESTORE
+            ) from error
         try:
             return cls._from_document(json.loads(text))
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -109,7 +115,9 @@ def create_keys(home: Path) -> KeyRing:
     if path.exists():
         return KeyRing.load(home)
     if _fingerprint_file(home).exists():
-        raise KeysMissing(f"the master keys at {path} are gone; they have been made here before", hint=_RESTORE)
+        raise KeysMissing(
+            f"the master keys at {path} are gone; they have been made here before", hint=_RESTORE
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.parent.chmod(0o700)
     document = {

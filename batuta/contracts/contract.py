@@ -93,7 +93,9 @@ class Contracts:
                         f"{own.name} is shipped with other content; give yours a higher version"
                     )
         if problems:
-            raise ContractError("\n".join(problems), hint="docs/contracts.md shows the profile contracts are written in.")
+            raise ContractError(
+                "\n".join(problems), hint="docs/contracts.md shows the profile contracts are written in."
+            )
         return cls(found)
 
     @property
@@ -164,7 +166,9 @@ def _read_contract(
     problems += [f"{place}: {problem}" for problem in wrong]
     types = _types(schema)
     if types is None:
-        problems.append(f'{place}: x-batuta at the root must be {{"types": [event types or prefixes with .*]}}')
+        problems.append(
+            f'{place}: x-batuta at the root must be {{"types": [event types or prefixes with .*]}}'
+        )
     if root is None or types is None:
         return None
     return Contract(name, version, schema, root, types)

@@ -185,7 +185,9 @@ class _Writer:
         lines = self._allowed(node, str) + self._length(node, "minLength", "maxLength", "characters")
         if "pattern" in node.limits:
             pattern = self._constant("pattern", re.compile(_ecma(node.limits["pattern"])).search)
-            lines.append(f"if not {pattern}(x): {_violation(node, 'does not have the form the contract asks for')}")
+            lines.append(
+                f"if not {pattern}(x): {_violation(node, 'does not have the form the contract asks for')}"
+            )
         form = node.limits.get("format")
         if form == "date-time":
             message = "must be an RFC 3339 date and time with an offset"
@@ -259,7 +261,9 @@ def is_date_time(text: str) -> bool:
     return True
 
 
-_COMMON_DATE_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:Z|[+-][0-9]{2}:[0-9]{2})")
+_COMMON_DATE_TIME: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:Z|[+-][0-9]{2}:[0-9]{2})"
+)
 
 
 def is_date(text: str) -> bool:

@@ -139,7 +139,9 @@ class _Reader:
         if annotation is None:
             return None
         if not isinstance(annotation, dict) or annotation.keys() - {"personal", "rule", "scope"}:
-            return self._wrong(path, 'x-batuta must be {"personal": kind, "rule": rule}, with "scope" if need be')
+            return self._wrong(
+                path, 'x-batuta must be {"personal": kind, "rule": rule}, with "scope" if need be'
+            )
         kind, rule, scope = annotation.get("personal"), annotation.get("rule"), annotation.get("scope", "")
         if kind not in KINDS:
             return self._wrong(path, f"x-batuta.personal must be one of {', '.join(sorted(KINDS))}")

@@ -44,7 +44,10 @@ _URI_CHARACTERS: Final = re.compile(
 )
 _SCHEME_OR_RELATIVE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:|[^:]*(?:[/?#]|$)")
 _RFC3339: Final = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:[Zz]|([+-])(\d\d):(\d\d))"
+    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
+)
+_COMMON_TIME: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{3}(?:[0-9]{3})?)?(?:Z|[+-][0-9]{2}:[0-9]{2})"
 )
 _EXTENSION_NAME: Final = re.compile(r"[a-z0-9]{1,20}")
 _JSON_CONTENT: Final = re.compile(r"\s*(?:application|text)/(?:[\w.\-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
@@ -177,17 +180,19 @@ def parse_time(text: object) -> datetime:
     Raises:
         InvalidEvent: field `time`.
     """
-    match = _RFC3339.fullmatch(text) if isinstance(text, str) else None
+    if not isinstance(text, str):
+        raise InvalidEvent("time", "must be a text")
+    if _COMMON_TIME.fullmatch(text):
+        try:
+            moment = datetime.fromisoformat(text)
+            return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+    match = _RFC3339.fullmatch(text)
     if match is None:
         raise InvalidEvent(
             "time", "must be an RFC 3339 date and time with an offset, such as 2025-11-12T11:00:00Z"
         )
-    assert isinstance(text, str)
-    if match[7] is None or len(match[7]) in (3, 6):
-        try:
-            return datetime.fromisoformat(text.upper()).astimezone(UTC)
-        except (ValueError, OverflowError):
-            pass
     return _parse_odd_time(match)
 
 

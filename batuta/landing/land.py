@@ -221,7 +221,7 @@ def _outcomes(chunk: Chunk, written: Written) -> list[Outcome]:
     n = 0
     for index, prepared in enumerate(chunk.prepared):
         rows = len(prepared.rows)
-        landed = sum(number in written.fresh for number in range(n, n + rows))
+        landed = sum(number not in written.known for number in range(n, n + rows))
         n += rows
         counts = prepared.counts + LandingCounts(landed=landed, duplicate=rows - landed)
         outcomes.append(

@@ -37,49 +37,50 @@ create temporary table if not exists landing_stage (
 ) on commit delete rows
 """
 _COPY: Final = "copy landing_stage from stdin"
-_INSERT: Final = """
-with batch as materialized (
-    select nextval('batuta.batch_numbers') as number
-),
-fresh as (
-    insert into batuta.inbox (key, batch, received_at, entity_version, body_digest)
-    select s.key, batch.number, s.received_at, s.entity_version, s.body_digest
-    from landing_stage as s, batch
-    {only_new_versions}
-    on conflict (key) do nothing
-    returning key
-),
-landed as (
-    insert into batuta.events (
-        received_at, batch, key, product, source, id, type, subject, "time", connector, dataset, dataschema, data,
-        extensions, decision, trace
-    )
-    select
-        s.received_at, batch.number, s.key, s.product, s.source, s.id, s.type, s.subject, s."time", s.connector,
-        s.dataset, s.dataschema, s.data, s.extensions, s.decision, s.trace
-    from landing_stage as s inner join fresh using (key), batch
-),
-numbered as (
-    insert into batuta.batches (batch, committed_at, way, landed)
-    select batch.number, clock_timestamp(), %(way)s, count(*) from fresh, batch group by batch.number
+# A scalar subquery looks each staged row up by index, whatever the planner thinks of a table it has no statistics of.
+_SET_ASIDE: Final = """
+with known as (
+    delete from landing_stage as s
+    where (select true from batuta.inbox as i where {match} limit 1)
+    returning s.n, s.product, s.connector, s.dataset, s.received_at
 ),
 counted as (
-    insert into batuta.intake_counts as c (product, connector, dataset, hour, landed, duplicate, dropped_fields)
-    select
-        s.product, s.connector, s.dataset, date_trunc('hour', s.received_at), count(fresh.key),
-        count(*) - count(fresh.key), coalesce(sum(s.dropped) filter (where fresh.key is not null), 0)
-    from landing_stage as s left join fresh using (key)
-    group by 1, 2, 3, 4
-    on conflict (product, connector, dataset, hour) do update set
-        landed = c.landed + excluded.landed,
-        duplicate = c.duplicate + excluded.duplicate,
-        dropped_fields = c.dropped_fields + excluded.dropped_fields
+    insert into batuta.intake_counts as c (product, connector, dataset, hour, duplicate)
+    select product, connector, dataset, date_trunc('hour', received_at), count(*) from known group by 1, 2, 3, 4
+    on conflict (product, connector, dataset, hour) do update set duplicate = c.duplicate + excluded.duplicate
 )
-select batch.number, (select array_agg(s.n) from landing_stage as s inner join fresh using (key)) from batch
+select array_agg(n) from known
 """
-_INSERT_ANY: Final = _INSERT.format(only_new_versions="")
-_INSERT_NEW_VERSIONS: Final = _INSERT.format(
-    only_new_versions="where not exists (select from batuta.inbox as i where i.entity_version = s.entity_version)"
+_SET_ASIDE_KNOWN: Final = _SET_ASIDE.format(match="i.key = s.key")
+_SET_ASIDE_VERSIONS: Final = _SET_ASIDE.format(match="i.entity_version = s.entity_version")
+_NUMBER: Final = """
+insert into batuta.batches (batch, committed_at, way, landed)
+select nextval('batuta.batch_numbers'), clock_timestamp(), %s, count(*) from landing_stage having count(*) > 0
+returning batch
+"""
+_INSERT: Final = (
+    """
+insert into batuta.inbox (key, batch, received_at, entity_version, body_digest)
+select key, (select currval('batuta.batch_numbers')), received_at, entity_version, body_digest
+from landing_stage order by key
+""",
+    """
+insert into batuta.events (
+    received_at, batch, key, product, source, id, type, subject, "time", connector, dataset, dataschema, data,
+    extensions, decision, trace
+)
+select
+    received_at, (select currval('batuta.batch_numbers')), key, product, source, id, type, subject, "time",
+    connector, dataset, dataschema, data, extensions, decision, trace
+from landing_stage
+""",
+    """
+insert into batuta.intake_counts as c (product, connector, dataset, hour, landed, dropped_fields)
+select product, connector, dataset, date_trunc('hour', received_at), count(*), sum(dropped)
+from landing_stage group by 1, 2, 3, 4
+on conflict (product, connector, dataset, hour) do update set
+    landed = c.landed + excluded.landed, dropped_fields = c.dropped_fields + excluded.dropped_fields
+""",
 )
 _DECISION: Final = """
 insert into batuta.decisions (
@@ -142,10 +143,10 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a transaction did: the batch, the numbers of the rows that were new, quarantine ids by delivery."""
+    """What a transaction did: the batch, the numbers of rows that were known before, quarantine ids by delivery."""
 
     batch: int | None
-    fresh: frozenset[int]
+    known: frozenset[int]
     quarantine_ids: Mapping[int, str]
 
 
@@ -174,14 +175,14 @@ class Writer:
             raise
 
     def _write(self, conn: psycopg.Connection[Any], chunk: Chunk) -> Written:
-        lines, doubles = number_rows(chunk)
+        lines, doubles, doubled = number_rows(chunk)
         with conn.cursor() as cursor:
             if lines:
                 self._stage(conn, cursor, lines)
             with conn.pipeline():
                 cursor.execute("select pg_advisory_xact_lock(%s)", (LANDING_LOCK,))
                 _write_sides(cursor, chunk, doubles)
-                inserted = _insert(conn, chunk.way) if lines else None
+                stored = _store_rows(conn, chunk.way) if lines else None
                 ids = {
                     index: conn.execute(_QUARANTINE, _quarantine_values(sealed, chunk))
                     for index, sealed in chunk.sealed.items()
@@ -191,8 +192,9 @@ class Writer:
                         keys = [row.key for row in prepared.rows]
                         cursor.execute(_REPLAYED, (chunk.now, keys, prepared.replay_of))
                 conn.commit()
-            batch, fresh = _fresh(inserted)
-            return Written(batch, fresh, {index: row[0] for index, c in ids.items() if (row := c.fetchone())})
+            batch, known = stored.result() if stored is not None else (None, frozenset[int]())
+            quarantine_ids = {index: row[0] for index, c in ids.items() if (row := c.fetchone())}
+            return Written(batch, known | doubled, quarantine_ids)
 
     def _stage(self, conn: psycopg.Connection[Any], cursor: psycopg.Cursor[Any], lines: list[bytes]) -> None:
         if conn not in self._staged:
@@ -203,41 +205,58 @@ class Writer:
             copy.write(b"".join(lines))
 
 
-def number_rows(chunk: Chunk) -> tuple[list[bytes], list[int]]:
-    """The chunk's rows as numbered COPY lines, each key once; and how many doubles each delivery has.
+def number_rows(chunk: Chunk) -> tuple[list[bytes], list[int], frozenset[int]]:
+    """The chunk's rows as numbered COPY lines, each key once, and in a backfill each version of an entity once.
 
-    In a backfill a version of an entity comes once, too. The number of a row counts all rows, doubles included.
+    Returns:
+        The lines; how many doubles each delivery has; the numbers of the doubles. Numbers count all rows.
     """
     lines: list[bytes] = []
     doubles: list[int] = []
+    doubled: set[int] = set()
     seen: set[bytes] = set()
     versions = chunk.way == "backfill"
     n = 0
     for prepared in chunk.prepared:
-        doubled = 0
+        before = len(doubled)
         for key, version, _, line in prepared.rows:
             if key in seen or (versions and version in seen):
-                doubled += 1
+                doubled.add(n)
             else:
                 seen.add(key)
-                if version is not None:
+                if versions and version is not None:
                     seen.add(version)
                 lines.append(b"%d%b" % (n, line))
             n += 1
-        doubles.append(doubled)
-    return lines, doubles
+        doubles.append(len(doubled) - before)
+    return lines, doubles, frozenset(doubled)
 
 
-def _insert(conn: psycopg.Connection[Any], way: Way) -> psycopg.Cursor[Any]:
-    statement = _INSERT_NEW_VERSIONS if way == "backfill" else _INSERT_ANY
-    return conn.execute(statement, {"way": way}, binary=True)
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """Answers that are still on their way."""
+
+    known: Sequence[psycopg.Cursor[Any]]
+    batch: psycopg.Cursor[Any]
+
+    def result(self) -> tuple[int | None, frozenset[int]]:
+        known: set[int] = set()
+        for cursor in self.known:
+            row = cursor.fetchone()
+            known.update((row and row[0]) or ())
+        numbered = self.batch.fetchone()
+        return (numbered[0] if numbered is not None else None), frozenset(known)
 
 
-def _fresh(inserted: psycopg.Cursor[Any] | None) -> tuple[int | None, frozenset[int]]:
-    row = inserted.fetchone() if inserted is not None else None
-    if row is None or not row[1]:
-        return None, frozenset()
-    return row[0], frozenset(row[1])
+def _store_rows(conn: psycopg.Connection[Any], way: Way) -> _Stored:
+    """Set aside what is known, number and insert the rest."""
+    known = [conn.execute(_SET_ASIDE_KNOWN, binary=True)]
+    if way == "backfill":
+        known.append(conn.execute(_SET_ASIDE_VERSIONS, binary=True))
+    batch = conn.execute(_NUMBER, (way,))
+    for statement in _INSERT:
+        conn.execute(statement)
+    return _Stored(known, batch)
 
 
 def _write_sides(cursor: psycopg.Cursor[Any], chunk: Chunk, doubles: Sequence[int]) -> None:

@@ -62,7 +62,8 @@ create table batuta.events (
     dataschema text not null,
     data jsonb not null,
     extensions jsonb,
-    decision bytea not null references batuta.decisions (id),
+    -- Of batuta.decisions; written in the same transaction, and too costly to check row by row.
+    decision bytea not null,
     trace text
 );
 
@@ -71,7 +72,6 @@ select create_hypertable('batuta.events', 'received_at', chunk_time_interval => 
 create unique index events_key on batuta.events (key, received_at);
 create index events_batch on batuta.events (batch);
 create index events_dataset on batuta.events (connector, dataset, batch);
-create index events_product_type on batuta.events (product, type, batch);
 
 comment on table batuta.events is 'The event log: governed CloudEvents, personal data masked before the first write.';
 
