@@ -1,0 +1,184 @@
+"""Landing files: what `batuta ingest` and the demo share, without any printing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from batuta.errors import BatutaError, UsageError
+from batuta.landing.capture import BadLine, CaptureForm, read_captures
+from batuta.landing.land import Landing
+from batuta.landing.model import Delivery, LandingCounts, Parse, Parsed, Rejected, Way
+from batuta.manifests.bundle import bundle_path, read_bundle
+from batuta.secrets import resolve_secrets
+from batuta.settings import Settings
+from batuta.warehouse.connection import Connection
+from sensors.connectors import connector as connector_named
+from sensors.connectors.protocol import Unsigned, Unverified
+
+STDIN = "-"
+# Lines of CloudEvents carry no signature: whoever may write to the database vouches for the file.
+UNSIGNED_FILES = frozenset({"events"})
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is to be landed, and on whose word."""
+
+    connector: str
+    product: str
+    account: str | None = None
+    trusted: bool = False
+    way: Way = "file"
+
+
+@dataclass(slots=True)
+class Ingested:
+    """What came of it; `bad_lines` says `file:line: what is wrong`."""
+
+    counts: LandingCounts = field(default_factory=LandingCounts)
+    bad_lines: list[str] = field(default_factory=list)
+
+
+def ingest_files(
+    settings: Settings,
+    landing: Landing,
+    conn: Connection,
+    paths: Sequence[str],
+    source: Source,
+    *,
+    advance: Advance | None = None,
+) -> Ingested:
+    """Land files of captured deliveries, one after the other, in constant memory.
+
+    Args:
+        settings: Where secrets and the applied manifests are.
+        landing: The landing path.
+        conn: An idle connection that acts as writer.
+        paths: Files, or `-` for standard input.
+        source: The connector and product they belong to.
+        advance: Called with the bytes read since the last call.
+
+    Raises:
+        UsageError: a path is not there.
+        BatutaError: no secret to verify with; the database did not take a chunk.
+    """
+    parse = parse_for(settings, source)
+    form = CaptureForm(
+        source.product,
+        source.connector,
+        source.account,
+        events=source.connector in UNSIGNED_FILES,
+        trusted=source.trusted,
+        max_body_bytes=settings.max_body_bytes,
+    )
+    result = Ingested()
+    for path in paths:
+        _check_readable(path)
+    for path in paths:
+        with _opened(path) as file:
+            deliveries = _deliveries(file, path, form, result, advance)
+            result.counts += landing.land(conn, deliveries, parse, way=source.way)
+    return result
+
+
+def parse_for(settings: Settings, source: Source) -> Parse:
+    """The connector's parse, behind its signature check unless the source is trusted or needs none.
+
+    Raises:
+        UsageError: no such connector.
+        BatutaError: the product, its connector or its secrets are not there.
+    """
+    speaker = connector_named(source.connector)
+    if source.trusted or source.connector in UNSIGNED_FILES:
+        return speaker.parse
+    secrets, unsigned = _secrets(settings, source)
+
+    def verified(delivery: Delivery) -> Parsed:
+        try:
+            speaker.verify(delivery, secrets)
+        except Unsigned as error:
+            if not unsigned:
+                raise Rejected("signature", error.message) from None
+        except Unverified as error:
+            raise Rejected("signature", error.message) from None
+        return speaker.parse(delivery)
+
+    return verified
+
+
+def _secrets(settings: Settings, source: Source) -> tuple[tuple[bytes, ...], bool]:
+    """The secrets that may have signed, and whether unsigned deliveries are let in."""
+    own = "Pass --trusted for files of your own, which skips the signature."
+    product = read_bundle(bundle_path(settings.home)).product(source.product)
+    if product is None:
+        raise BatutaError(f"no product {source.product} is applied", hint=f"Run `batuta apply PATH`. {own}")
+    speaker = connector_named(source.connector)
+    bindings = [
+        (index, binding)
+        for index, binding in enumerate(product.connectors)
+        if binding.type == source.connector
+        and (
+            source.account is None
+            or binding.account is None
+            or speaker.same_account(binding.account, source.account)
+        )
+    ]
+    if not bindings:
+        raise BatutaError(
+            f"product {source.product} has no connector {source.connector}"
+            + (f" for {source.account}" if source.account else ""),
+            hint=f"Add it under spec.connectors and apply. {own}",
+        )
+    secrets: list[bytes] = []
+    for index, binding in bindings:
+        where = f"Product {source.product}: spec.connectors[{index}].secretRefs"
+        secrets += resolve_secrets(binding.secret_refs, settings, where=where)
+    allowed = any(binding.allow_unsigned for _, binding in bindings)
+    unsigned = allowed and settings.environment == "development"
+    if not secrets and not unsigned:
+        raise BatutaError(
+            f"product {source.product} has no secret for {source.connector}, so nothing can be verified",
+            hint=f"Name one under spec.connectors[].secretRefs and apply. {own}",
+        )
+    return tuple(secrets), unsigned
+
+
+def _deliveries(
+    file: BinaryIO, path: str, form: CaptureForm, result: Ingested, advance: Advance | None
+) -> Iterator[Delivery]:
+    for size, item in read_captures(file, form, datetime.now(UTC)):
+        if advance is not None:
+            advance(size)
+        if isinstance(item, BadLine):
+            result.bad_lines.append(f"{path}:{item.number}: {item.message}")
+        else:
+            yield item
+
+
+def _check_readable(path: str) -> None:
+    if path == STDIN:
+        return
+    if not Path(path).exists():
+        raise UsageError(f"{path} is not there")
+    if not Path(path).is_file():
+        raise UsageError(f"{path} is no file", hint="Name files of JSON lines, or - for standard input.")
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[BinaryIO]:
+    if path == STDIN:
+        yield sys.stdin.buffer
+        return
+    try:
+        with Path(path).open("rb") as file:
+            yield file
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
