@@ -44,7 +44,10 @@ class Analysis:
     finished_at: datetime
 
 
-_RUN_COLUMNS: Final = "id, skill, skill_version, product, as_of, locale, output_digest, batch_to, pipeline, dagster_run_id, finished_at"
+_RUN_COLUMNS: Final = (
+    "id, skill, skill_version, product, as_of, locale, output_digest, "
+    "batch_to, pipeline, dagster_run_id, finished_at"
+)
 
 
 def load_analysis(

@@ -6,7 +6,6 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from batuta.manifests.catalog import SkillInfo
-
 from batuta_agents.discovery import AGENTS, all_skills
 
 

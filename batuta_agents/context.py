@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from batuta.facts import Fact, FactValue
@@ -75,6 +76,8 @@ class SkillContext:
             record = lineage.events.record()
             self.records[record.digest] = record
         identity = f"{self._run_id}.{name}"
+        if unit == "count" and isinstance(value, Decimal):
+            value = int(value)
         self.recorded[name] = Fact(identity, name, value, unit, self.as_of, lineage.to_json(self.batch_to))
         return name
 

@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import Any, Final
 
 from batuta.errors import UsageError
-
 from batuta_agents.skill import Skill
 
 AGENTS: Final = ("sigma", "vox")

@@ -7,12 +7,11 @@ to keep (`EventQuery`). Both carry count, digest and sample, so that a later lis
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from batuta.blobs import canonical_json, digest_of
 from batuta.facts import events_digest
-
 from batuta_agents.queries import Query, RowSet, plain
 
 EventRef: TypeAlias = tuple[str, str]
@@ -132,7 +131,7 @@ class FromRequest:
     """Given with the request: an option of the input, an assumption, the product or the day."""
 
     field: str
-    note: str | None = field(default=None)
+    note: str | None = None
 
     def to_json(self, batch_to: int) -> dict[str, Any]:
         """The lineage as recorded."""

@@ -9,7 +9,6 @@ from importlib.resources.abc import Traversable
 from typing import Any, Final, TypeAlias
 
 from batuta.blobs import digest_of
-
 from batuta_agents.skill import Paragraph
 
 Template: TypeAlias = str | Mapping[str, str]

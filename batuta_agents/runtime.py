@@ -83,7 +83,8 @@ def _end(run: Run, input: Mapping[str, Any], connect: Connect, clock: Callable[[
     skill = run.skill
     missing = sorted(set(skill.roles) - set(run.request.roles))
     if missing:
-        error = f"{skill.name} needs the roles {', '.join(skill.roles)}; {run.request.caller} lacks {', '.join(missing)}"
+        needed, lacking = ", ".join(skill.roles), ", ".join(missing)
+        error = f"{skill.name} needs the roles {needed}; {run.request.caller} lacks {lacking}"
         return Ending("denied", clock(), error)
     try:
         options: SkillInput = skill.input.model_validate_json(orjson.dumps(dict(input)))

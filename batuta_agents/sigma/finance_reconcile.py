@@ -33,6 +33,7 @@ Kind: TypeAlias = Literal[
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 _PAID: Final = frozenset({"paid", "partially_refunded", "refunded"})
 _CENT: Final = Decimal("0.01")
+_NOTHING: Final = Decimal(0)
 
 
 class ReconcileInput(SkillInput):
@@ -121,7 +122,7 @@ def disagreements(order: Mapping[str, Any], tolerance: Decimal) -> Iterator[Disa
     """Every way in which an order's payments do not settle it by more than `tolerance`."""
     captured, refunded, total = order["captured"], order["refunded"], order["total_price"]
     if not order["has_order"]:
-        yield Disagreement("transaction_without_order", Decimal(0), captured - refunded)
+        yield Disagreement("transaction_without_order", _NOTHING, captured - refunded)
         return
     if order["foreign_transactions"]:
         yield Disagreement("currency_mismatch", total, captured)
@@ -130,7 +131,7 @@ def disagreements(order: Mapping[str, Any], tolerance: Decimal) -> Iterator[Disa
     kept = captured - refunded
     if order["is_cancelled"]:
         if kept > tolerance:
-            yield Disagreement("captured_on_cancelled_without_refund", Decimal(0), kept)
+            yield Disagreement("captured_on_cancelled_without_refund", _NOTHING, kept)
     elif status in _PAID and captured == 0:
         if total > tolerance:
             yield Disagreement("paid_without_transaction", total, captured)
@@ -139,7 +140,7 @@ def disagreements(order: Mapping[str, Any], tolerance: Decimal) -> Iterator[Disa
         if excess > tolerance or (status in _PAID and -excess > tolerance):
             yield Disagreement("captured_differs_from_total", total, captured)
     elif captured > tolerance:
-        yield Disagreement("captured_on_unpaid_order", Decimal(0), captured)
+        yield Disagreement("captured_on_unpaid_order", _NOTHING, captured)
     if refunded - captured > tolerance:
         yield Disagreement("refund_exceeds_captured", captured, refunded)
     if order["refund_not_moved"] > tolerance:
@@ -167,7 +168,7 @@ def reconcile(request: ReconcileInput, context: SkillContext) -> ReconcileReport
     agreeing = totals["checked"] - with_order
     value_at_risk = _record_outcome(context, orders, findings, agreeing)
     return ReconcileReport(
-        narrative=_narrate(context, totals["checked"], len(mismatched), kinds, value_at_risk),
+        narrative=_narrate(context, totals["checked"], len(mismatched), kinds),
         product=context.request.product,
         since=context.as_of - timedelta(days=request.days - 1),
         as_of=context.as_of,
@@ -222,7 +223,7 @@ def _record_kinds(context: SkillContext, orders: RowSet, findings: list[_Finding
             continue
         difference = sum(
             (abs(f.disagreement.difference) for f in of_kind if f.order["currency"] == context.currency),
-            Decimal(0),
+            _NOTHING,
         )
         lineage = _lineage(orders, [finding.row for finding in of_kind])
         context.fact(f"kind.{kind}.orders", len(of_kind), "count", lineage)
@@ -278,8 +279,8 @@ def _record_outcome(
     for finding in findings:
         if finding.order["currency"] == context.currency:
             difference = abs(finding.disagreement.difference)
-            greatest[finding.row] = max(difference, greatest.get(finding.row, Decimal(0)))
-    value_at_risk = sum(greatest.values(), Decimal(0))
+            greatest[finding.row] = max(difference, greatest.get(finding.row, _NOTHING))
+    value_at_risk = sum(greatest.values(), _NOTHING)
     lineage = _lineage(orders, [finding.row for finding in findings])
     context.fact("mismatched", len({finding.row for finding in findings}), "count", lineage)
     context.fact("value_at_risk", value_at_risk, context.money, lineage)
@@ -298,7 +299,7 @@ def _lineage(orders: RowSet, rows: list[int]) -> FromRows:
 
 
 def _narrate(
-    context: SkillContext, checked: int, mismatched: int, kinds: tuple[KindTotal, ...], value_at_risk: Decimal
+    context: SkillContext, checked: int, mismatched: int, kinds: tuple[KindTotal, ...]
 ) -> tuple[Paragraph, ...]:
     if checked == 0 and mismatched == 0:
         return (context.narrate("empty"),)

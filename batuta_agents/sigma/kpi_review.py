@@ -19,12 +19,11 @@ from batuta_agents.skill import OutputPart, Paragraph, SkillInput, SkillOutput, 
 Verdict: TypeAlias = Literal["better", "worse", "same", "unknown"]
 Side: TypeAlias = Literal["above", "below"]
 
-LOWER_IS_BETTER: Final = frozenset({"CAC", "leadTime", "refund_rate"})
-HEADLINE: Final = ("LTV", "CAC", "NPS", "leadTime")
 WATCHED: Final[Mapping[str, bool]] = {"net_sales": False, "orders": True, "new_customers": True}
-"""KPIs judged for anomalies: daily flows; True where they are counts."""
+"""KPIs of one day each, judged for anomalies; True where they are counts."""
 COMPARED_DAYS: Final = (1, 7, 28)
 HISTORY_DAYS: Final = 63
+_ONE: Final = Decimal(1)
 _CENT: Final = Decimal("0.01")
 _TENTH: Final = Decimal("0.1")
 
@@ -62,6 +61,8 @@ class KpiReading(OutputPart):
     unit: str
     basis: str | None
     reason: str | None = Field(description="Why there is no value, or what to keep in mind.")
+    headline: bool
+    window: str = Field(description="How much time one value looks at.")
     higher_is_better: bool
     sample_size: int | None
     low: Decimal | None
@@ -104,6 +105,7 @@ class KpiReview(SkillOutput):
     output=KpiReview,
     needs=[
         "live_kpi_daily",
+        "dim_kpis",
         "live_orders",
         "live_refunds",
         "live_customers",
@@ -140,9 +142,8 @@ def review(request: KpiReviewInput, context: SkillContext) -> KpiReview:
 
 
 def _ordered(days: RowSet) -> list[str]:
-    """The KPIs there are: headline ones first, the others by name."""
-    there = {row["kpi"] for row in days.rows}
-    return [kpi for kpi in HEADLINE if kpi in there] + sorted(there - set(HEADLINE))
+    """The KPIs there are, in the catalogue's order."""
+    return list(dict.fromkeys(row["kpi"] for row in days.rows))
 
 
 def unit_of(row: Mapping[str, Any]) -> str:
@@ -163,26 +164,32 @@ def _reading(
     value = None if number is None else _exact(row["value"], unit)
     lineage = _of_day(context, days, kpi, context.as_of, number)
     context.fact(f"{facts}.value", value, unit, lineage)
-    interval: dict[str, Decimal | int | None] = {"low": None, "high": None, "sample_size": None}
-    for name, of_unit in (("low", unit), ("high", unit), ("sample_size", "count")):
-        if number is not None and row[name] is not None:
-            interval[name] = int(row[name]) if name == "sample_size" else _exact(row[name], unit)
-            context.fact(f"{facts}.{name}", interval[name], of_unit, lineage)
+    low, high = (None, None) if number is None else (_exact(row["low"], unit), _exact(row["high"], unit))
+    sample_size = None if number is None else row["sample_size"]
+    for name, measured, of_unit in (
+        ("low", low, unit),
+        ("high", high, unit),
+        ("sample_size", sample_size, "count"),
+    ):
+        if measured is not None:
+            context.fact(f"{facts}.{name}", measured, of_unit, lineage)
     reason = _reason(context, "no_day" if number is None else row["reason"])
     if reason:
         context.fact(f"{facts}.reason", reason, "text", lineage)
     return KpiReading(
         kpi=kpi,
-        label=_label(context, kpi),
+        label=_label(context, row),
         value=value,
         unit=unit,
         basis=row["basis"],
         reason=reason,
-        higher_is_better=kpi not in LOWER_IS_BETTER,
-        sample_size=interval["sample_size"],
-        low=interval["low"],
-        high=interval["high"],
-        changes=tuple(_change(context, days, index, kpi, value, unit, ago) for ago in COMPARED_DAYS),
+        headline=row["is_headline"],
+        window=row["time_window"],
+        higher_is_better=row["direction"] == "up",
+        sample_size=sample_size,
+        low=low,
+        high=high,
+        changes=tuple(_change(context, days, index, row, value, ago) for ago in COMPARED_DAYS),
         facts=facts,
     )
 
@@ -191,11 +198,11 @@ def _change(
     context: SkillContext,
     days: RowSet,
     index: Mapping[tuple[str, date], int],
-    kpi: str,
-    value: Decimal | int | None,
-    unit: str,
+    row: Mapping[str, Any],
+    value: Decimal | None,
     ago: int,
 ) -> Change:
+    kpi, unit = row["kpi"], unit_of(row)
     day = context.as_of - timedelta(days=ago)
     number = index.get((kpi, day))
     previous = None if number is None else _exact(days.rows[number]["value"], unit)
@@ -203,7 +210,7 @@ def _change(
     relative = unit.partition(":")[0] in {"money", "count", "hours", "days", "number"}
     percent = None
     if absolute is not None and previous and previous > 0 and relative:
-        percent = (100 * Decimal(absolute) / previous).quantize(_TENTH)
+        percent = (100 * absolute / previous).quantize(_TENTH)
     facts = f"kpi.{kpi}.d{ago}"
     context.fact(f"{facts}.previous", previous, unit, _of_day(context, days, kpi, day, number))
     both = (f"kpi.{kpi}.value", f"{facts}.previous")
@@ -213,20 +220,20 @@ def _change(
     )
     return Change(
         days=ago,
-        previous=None if previous is None else Decimal(previous),
-        absolute=None if absolute is None else Decimal(absolute),
+        previous=previous,
+        absolute=absolute,
         percent=percent,
-        verdict=_verdict(kpi, absolute),
+        verdict=_verdict(row, absolute),
         facts=facts,
     )
 
 
-def _verdict(kpi: str, difference: Decimal | float | None) -> Verdict:
+def _verdict(row: Mapping[str, Any], difference: Decimal | float | None) -> Verdict:
     if difference is None:
         return "unknown"
     if difference == 0:
         return "same"
-    return "better" if (difference > 0) == (kpi not in LOWER_IS_BETTER) else "worse"
+    return "better" if (difference > 0) == (row["direction"] == "up") else "worse"
 
 
 def _anomalies(
@@ -263,7 +270,7 @@ def _anomaly(context: SkillContext, days: RowSet, number: int, kpi: str, outlier
     events = EventList.of((event["source"], event["id"]) for event in evidence.rows)
     lineage = FromRows(days, ("value",), events, (number,))
     baseline = Decimal(str(outlier.baseline)).quantize(_CENT)
-    value = Decimal(row["value"])
+    value = row["value"].quantize(_ONE if unit == "count" else _CENT)
     deviation = (100 * (value - baseline) / baseline).quantize(_TENTH) if baseline > 0 else None
     same_weekday = tuple(
         other
@@ -272,7 +279,7 @@ def _anomaly(context: SkillContext, days: RowSet, number: int, kpi: str, outlier
         and other != number
         and candidate["business_date"].weekday() == outlier.day.weekday()
     )
-    context.fact(f"{facts}.value", _exact(value, unit), unit, lineage)
+    context.fact(f"{facts}.value", value, unit, lineage)
     context.fact(f"{facts}.day", outlier.day, "date", lineage)
     context.fact(
         f"{facts}.baseline",
@@ -290,7 +297,7 @@ def _anomaly(context: SkillContext, days: RowSet, number: int, kpi: str, outlier
     )
     side: Side = "above" if outlier.score > 0 else "below"
     template = context.words(f"anomaly.{side}")
-    label = _label(context, kpi)
+    label = _label(context, row)
     return Anomaly(
         kpi=kpi,
         label=label,
@@ -301,7 +308,7 @@ def _anomaly(context: SkillContext, days: RowSet, number: int, kpi: str, outlier
         deviation_percent=deviation,
         score=score,
         side=side,
-        verdict=_verdict(kpi, outlier.score),
+        verdict=_verdict(row, outlier.score),
         events=len(events.refs),
         facts=facts,
         explanation=Paragraph(
@@ -315,15 +322,13 @@ def _of_day(context: SkillContext, days: RowSet, kpi: str, day: date, number: in
     return FromRows(days, ("value",), context.events("kpi_events", {"kpi": kpi, "day": day}), picked)
 
 
-def _exact(value: Decimal | None, unit: str) -> Decimal | int | None:
-    if value is None:
-        return None
-    return int(value) if unit == "count" else value.quantize(_CENT)
+def _exact(value: Decimal | None, unit: str) -> Decimal | None:
+    return None if value is None else value.quantize(_ONE if unit == "count" else _CENT)
 
 
-def _label(context: SkillContext, kpi: str) -> str:
-    key = f"kpi.{kpi}"
-    return context.words(key) if key in context.narratives.templates else kpi
+def _label(context: SkillContext, row: Mapping[str, Any]) -> str:
+    """The KPI's name in the narratives' language."""
+    return row["title_pt"] if context.narratives.locale.startswith("pt") else row["title_en"]
 
 
 def _reason(context: SkillContext, reason: str | None) -> str | None:
@@ -337,11 +342,7 @@ def _narrate(
 ) -> tuple[Paragraph, ...]:
     if not kpis:
         return (context.narrate("empty"),)
-    said = [
-        _sentence(context, reading)
-        for reading in kpis
-        if reading.kpi in HEADLINE or reading.kpi == "net_sales"
-    ]
+    said = [_sentence(context, reading) for reading in kpis if reading.headline or reading.kpi == "net_sales"]
     closing = context.narrate("anomalies", len(anomalies)) if anomalies else context.narrate("no_anomalies")
     return (context.narrate("opening"), *said, closing, *(anomaly.explanation for anomaly in anomalies))
 

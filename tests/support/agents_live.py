@@ -53,6 +53,18 @@ create table batuta_live.live_releases (
 create table batuta_live.live_kpi_daily (
     product text, business_date date, kpi text, value numeric, unit text, currency text, numerator numeric,
     denominator numeric, sample_size bigint, low numeric, high numeric, basis text, reason text, batch bigint);
+create schema if not exists batuta_marts;
+create table batuta_marts.dim_kpis (
+    kpi text, position integer, title_en text, title_pt text, direction text, time_window text, is_headline boolean);
+insert into batuta_marts.dim_kpis values
+    ('LTV', 1, 'Lifetime value', 'Valor do cliente (LTV)', 'up', 'all time', true),
+    ('CAC', 2, 'Customer acquisition cost', 'Custo de aquisição (CAC)', 'down', '90 days', true),
+    ('NPS', 3, 'Net promoter score', 'NPS', 'up', '90 days', true),
+    ('net_sales', 5, 'Net sales', 'Vendas líquidas', 'up', '1 day', false),
+    ('orders', 6, 'Orders', 'Pedidos', 'up', '1 day', false),
+    ('new_customers', 7, 'New customers', 'Novos clientes', 'up', '1 day', false);
+grant usage on schema batuta_marts to batuta_reader;
+grant select on all tables in schema batuta_marts to batuta_reader;
 grant usage on schema batuta_live to batuta_reader;
 grant select on all tables in schema batuta_live to batuta_reader;
 """
@@ -70,7 +82,9 @@ class Live:
     def clear(self) -> None:
         """Empty the live tables and forget recorded runs."""
         with psycopg.connect(self.url) as conn:
-            tables = conn.execute("select tablename from pg_tables where schemaname = 'batuta_live'").fetchall()
+            tables = conn.execute(
+                "select tablename from pg_tables where schemaname = 'batuta_live'"
+            ).fetchall()
             names = [f"batuta_live.{name}" for (name,) in tables]
             conn.execute(f"truncate {', '.join(names)}, batuta.skill_runs cascade".encode())
 

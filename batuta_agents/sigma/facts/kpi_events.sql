@@ -5,13 +5,20 @@
 select event_source as source, event_id as id
 from batuta_live.live_orders
 where %(kpi)s::text in ('net_sales', 'orders', 'average_order_value', 'refund_rate')
-    and product = %(product)s and business_date = %(day)s::date and not is_test and not is_voided
-    and not is_deleted
+    and product = %(product)s and currency = %(currency)s
+    and business_date <= %(day)s::date
+    and business_date > %(day)s::date
+    - case when %(kpi)s::text in ('average_order_value', 'refund_rate') then 90 else 1 end
+    and not is_test and not is_voided and not is_deleted
 union
-select event_source, event_id
-from batuta_live.live_refunds
-where %(kpi)s::text in ('net_sales', 'average_order_value', 'refund_rate')
-    and product = %(product)s and business_date = %(day)s::date and not is_failed
+select r.event_source, r.event_id
+from batuta_live.live_refunds as r
+inner join batuta_live.live_orders as o on o.product = r.product and o.order_id = r.order_id
+where %(kpi)s::text in ('net_sales', 'refund_rate')
+    and r.product = %(product)s and o.currency = %(currency)s
+    and r.business_date <= %(day)s::date
+    and r.business_date > %(day)s::date - case when %(kpi)s::text = 'refund_rate' then 90 else 1 end
+    and not r.is_failed and not o.is_test and not o.is_voided and not o.is_deleted
 union
 select o.event_source, o.event_id
 from batuta_live.live_customers as c

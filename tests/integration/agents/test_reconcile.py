@@ -204,8 +204,8 @@ def test_a_mismatch_can_be_followed_to_its_events_and_said_in_portuguese(live: L
         for text in analysis.narrative
     ]
     assert said == [
-        "Foram conferidos 2 pedidos dos 90 dias até 12/11/2025: R$ 1.334,56 vendidos, R$ 1.100,00 recebidos e "
-        "R$ 0,00 devolvidos.",
+        "Foram conferidos 2 pedidos dos 90 dias até 12/11/2025: R$ 1.334,56 vendidos, R$ 1.100,00 recebidos "
+        "e R$ 0,00 devolvidos.",
         "1 pedido não confere; o valor em risco é de R$ 234,56.",
         "O maior grupo é “valor pago diferente do total”, com 1 pedido e diferença de R$ 234,56.",
     ]
