@@ -7,11 +7,12 @@ The value is frozen; its data is a plain dict for speed and must not be changed 
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
@@ -20,6 +21,7 @@ from batuta.errors import BatutaError
 Extension: TypeAlias = str | int | bool
 
 SPEC_VERSION: Final = "1.0"
+DIGEST_BYTES: Final = 16
 NO_EXTENSIONS: Final[Mapping[str, Extension]] = MappingProxyType({})
 
 _ATTRIBUTES: Final = frozenset(
@@ -38,9 +40,10 @@ _ATTRIBUTES: Final = frozenset(
 )
 # C0 and C1 controls, surrogates and noncharacters: what the specification keeps out of String attributes.
 _FORBIDDEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
-# RFC 3986 URI-reference: its characters, percent signs only as escapes, no colon in a first segment that is no scheme.
+# RFC 3986: characters of a URI-reference, percent signs only as escapes; no colon in a first segment but a scheme's.
 _URI_CHARACTERS: Final = re.compile(
-    r"(?:[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*(?:#(?:[A-Za-z0-9\-._~:/?@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)?"
+    r"(?:[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*"
+    r"(?:#(?:[A-Za-z0-9\-._~:/?@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)?"
 )
 _SCHEME_OR_RELATIVE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:|[^:]*(?:[/?#]|$)")
 _RFC3339: Final = re.compile(
@@ -56,7 +59,7 @@ _MAX_ATTRIBUTE: Final = 2048
 
 
 class InvalidEvent(BatutaError):
-    """An event that CloudEvents 1.0 or our stricter reading of it does not allow. The message never holds the value."""
+    """An event that CloudEvents 1.0, or our stricter reading of it, does not allow; the value is not named."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
@@ -175,7 +178,7 @@ class Event:
 
 
 def parse_time(text: object) -> datetime:
-    """RFC 3339 to an aware UTC datetime; digits beyond the microsecond are cut, a leap second is its next second.
+    """RFC 3339 to an aware UTC datetime; digits beyond the microsecond are cut, a leap second is the next one.
 
     Raises:
         InvalidEvent: field `time`.
@@ -197,13 +200,11 @@ def parse_time(text: object) -> datetime:
 
 
 def _parse_odd_time(match: re.Match[str]) -> datetime:
-    from datetime import timedelta, timezone
-
     year, month, day, hour, minute, second = (int(match[n]) for n in range(1, 7))
     offset_hours, offset_minutes = int(match[9] or 0), int(match[10] or 0)
     try:
         if offset_hours > 23 or offset_minutes > 59:
-            raise ValueError
+            raise InvalidEvent("time", "has no offset that exists")
         offset = timedelta(hours=offset_hours, minutes=offset_minutes) * (-1 if match[8] == "-" else 1)
         leap = second == 60 and minute == 59
         moment = datetime(
@@ -221,23 +222,32 @@ def _parse_odd_time(match: re.Match[str]) -> datetime:
         raise InvalidEvent("time", "is no date and time that exists") from None
 
 
+def event_key(product: str, source: str, id: str) -> bytes:
+    """What an event is known by in the warehouse: (product, source, id) lands once, ever."""
+    return short_digest(product, source, id)
+
+
+def short_digest(*parts: str) -> bytes:
+    """Sixteen bytes that stand for these texts in this order; none of them may contain NUL."""
+    return hashlib.blake2b("\x00".join(parts).encode(), digest_size=DIGEST_BYTES).digest()
+
+
 def format_time(moment: datetime) -> str:
     """RFC 3339 in UTC, with as many digits as the moment has."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _utc(moment: datetime) -> datetime:
-    if not isinstance(moment, datetime):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(moment, datetime):
         raise InvalidEvent("time", "must be a date and time")
     if moment.tzinfo is None or moment.utcoffset() is None:
         raise InvalidEvent("time", "must have a time zone")
     return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
-def _check_text(field: str, value: object) -> None:
+def _check_text(field: str, value: Any) -> None:
     if value.__class__ is not str:
         raise InvalidEvent(field, "must be a text")
-    assert isinstance(value, str)
     if not value:
         raise InvalidEvent(field, "must not be empty")
     if len(value) > _MAX_ATTRIBUTE:
@@ -246,16 +256,15 @@ def _check_text(field: str, value: object) -> None:
         raise InvalidEvent(field, "must not contain control characters")
 
 
-def _check_uri(field: str, value: object) -> None:
+def _check_uri(field: str, value: Any) -> None:
     _check_text(field, value)
-    assert isinstance(value, str)
     if not (_URI_CHARACTERS.fullmatch(value) and _SCHEME_OR_RELATIVE.match(value)):
         raise InvalidEvent(field, "must be a URI-reference (RFC 3986)")
 
 
 def _check_extensions(extensions: Mapping[str, Extension]) -> Mapping[str, Extension]:
     for name, value in extensions.items():
-        if not isinstance(name, str) or not _EXTENSION_NAME.fullmatch(name):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(name, str) or not _EXTENSION_NAME.fullmatch(name):
             raise InvalidEvent("extensions", "names must be 1 to 20 of a-z and 0-9")
         if name in _ATTRIBUTES:
             raise InvalidEvent(name, "is an attribute of the event, not an extension")

@@ -24,8 +24,8 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from batuta.contracts.contract import Contracts
 from batuta.keys import KeyRing, bind_keys
 from batuta.landing.model import CursorMove, Delivery, LandingCounts, Outcome, Parse, Rejected, State, Way
-from batuta.landing.prepare import Prepared, Preparation
-from batuta.landing.quarantine import Sealed, seal, unseal
+from batuta.landing.prepare import Preparation, Prepared
+from batuta.landing.quarantine import QuarantineEntry, seal, unseal
 from batuta.landing.store import Chunk, LandingFailed, Writer, Written
 from batuta.policy.decision import DefaultPolicy, Policy
 from batuta.settings import Settings
@@ -152,7 +152,7 @@ class Landing:
         self,
         conn: psycopg.Connection[Any],
         ids: Sequence[str],
-        parse_for: Callable[[str, str], Parse],
+        parse_for: Callable[[QuarantineEntry], Parse],
         *,
         progress: Progress | None = None,
     ) -> LandingCounts:
@@ -161,7 +161,7 @@ class Landing:
         Args:
             conn: An idle connection that acts as writer.
             ids: Rows of quarantine.
-            parse_for: The parse function for a connector and the reason code its delivery was held for.
+            parse_for: The parse function for a row; what was held for its signature must be verified by it.
             progress: Called after each delivery.
 
         Raises:
@@ -169,7 +169,7 @@ class Landing:
         """
         total = LandingCounts()
         for found, delivery in unseal(conn, list(ids), self._keys):
-            prepared = self.prepare(delivery, parse_for(found.connector, found.reason_code))
+            prepared = self.prepare(delivery, parse_for(found))
             prepared.replay_of = found.id
             for outcome in self.commit(conn, [prepared], way="replay"):
                 total += outcome.counts

@@ -16,7 +16,7 @@ import orjson
 
 from batuta.contracts.contract import Contract, Contracts, NoContract
 from batuta.contracts.plan import ContractViolation, Plan, Program, write_program
-from batuta.events.event import Event, InvalidEvent
+from batuta.events.event import DIGEST_BYTES, Event, InvalidEvent, event_key, short_digest
 from batuta.keys import KeyRing
 from batuta.landing.model import Candidate, Delivery, LandingCounts, Parse, Rejected
 from batuta.policy.decision import Decision, Policy
@@ -24,7 +24,6 @@ from batuta.privacy.masking import Mask, Masker, Tally, VaultRow
 from batuta.privacy.text import find
 from batuta.telemetry import get_logger
 
-KEY_BYTES: Final = 16
 _TRACE: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 # \u0000 in written JSON, unless the backslash is itself escaped: jsonb cannot hold that character.
 _NUL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
@@ -149,9 +148,9 @@ class Preparation:
         subject, extensions = self._attributes(event, lane, tally)
         if tally.tokens:
             tokens |= tally.tokens
-        key = digest(product, event.source, event.id)
+        key = event_key(product, event.source, event.id)
         version = (
-            digest(product, candidate.dataset, candidate.entity, candidate.version)
+            short_digest(product, candidate.dataset, candidate.entity, candidate.version)
             if candidate.entity is not None and candidate.version is not None
             else None
         )
@@ -239,7 +238,7 @@ class Preparation:
         key = self._body_keys.get(delivery.product)
         if key is None:
             key = self._body_keys[delivery.product] = self._keys.hmac(delivery.product, "body-digest")
-        return hashlib.blake2b(delivery.body, key=key, digest_size=KEY_BYTES).hexdigest()
+        return hashlib.blake2b(delivery.body, key=key, digest_size=DIGEST_BYTES).hexdigest()
 
     def _received_at(self, delivery: Delivery) -> str:
         moment, text = self._received
@@ -248,11 +247,6 @@ class Preparation:
             text = moment.astimezone(UTC).isoformat()
             self._received = (moment, text)
         return text
-
-
-def digest(*parts: str) -> bytes:
-    """Sixteen bytes that stand for texts without control characters, in this order."""
-    return hashlib.blake2b("\x00".join(parts).encode(), digest_size=KEY_BYTES).digest()
 
 
 _NOTHING: Final = LandingCounts()

@@ -10,6 +10,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
+from batuta.events.event import event_key
+
 
 @dataclass(frozen=True, slots=True)
 class LoggedEvent:
@@ -37,6 +39,20 @@ batch, product, source, id, type, subject, "time", received_at, connector, datas
 decision, trace
 """
 
+_WANTED = """
+(%(product)s::text is null or product = %(product)s)
+and (%(exact)s::text[] is null or type = any(%(exact)s) or type like any(%(families)s::text[]))
+"""
+
+
+def _wanted(product: str | None, types: Sequence[str] | None) -> dict[str, Any]:
+    chosen = types or ()
+    return {
+        "product": product,
+        "exact": [t for t in chosen if not t.endswith(".*")] if types is not None else None,
+        "families": [t[:-1].replace("_", r"\_") + "%" for t in chosen if t.endswith(".*")],
+    }
+
 
 def read(
     conn: psycopg.Connection[Any],
@@ -58,20 +74,7 @@ def read(
         types: Only these types; `.*` at the end takes in a family.
         limit: About how many.
     """
-    patterns = [
-        pattern[:-1].replace("_", r"\_") + "%" if pattern.endswith(".*") else None for pattern in types or ()
-    ]
-    filters = {
-        "after": after_batch,
-        "product": product,
-        "exact": [t for t in types if not t.endswith(".*")] if types is not None else None,
-        "families": [pattern for pattern in patterns if pattern is not None],
-        "limit": limit,
-    }
-    condition = """
-        batch > %(after)s and (%(product)s::text is null or product = %(product)s)
-        and (%(exact)s::text[] is null or type = any(%(exact)s) or type like any(%(families)s::text[]))
-    """
+    condition = f"batch > %(after)s and {_WANTED}"
     with conn.cursor(row_factory=class_row(LoggedEvent)) as cursor:
         return cursor.execute(
             f"""
@@ -82,7 +85,45 @@ def read(
             select {COLUMNS} from batuta.events
             where {condition} and batch <= (select last.batch from last) order by batch, received_at, key
             """,
-            filters,
+            _wanted(product, types) | {"after": after_batch, "limit": limit},
+        ).fetchall()
+
+
+def newest(
+    conn: psycopg.Connection[Any],
+    *,
+    product: str | None = None,
+    types: Sequence[str] | None = None,
+    limit: int = 50,
+) -> list[LoggedEvent]:
+    """The events that landed last, the newest first."""
+    with conn.cursor(row_factory=class_row(LoggedEvent)) as cursor:
+        return cursor.execute(
+            f"""
+            select {COLUMNS} from batuta.events
+            where batch > 0 and {_WANTED} order by batch desc, received_at desc, key limit %(limit)s
+            """,
+            _wanted(product, types) | {"limit": limit},
+        ).fetchall()
+
+
+def find(
+    conn: psycopg.Connection[Any], id: str, *, product: str | None = None, source: str | None = None
+) -> list[LoggedEvent]:
+    """Every event of that id, whatever its product and source unless they are given."""
+    with conn.cursor(row_factory=class_row(LoggedEvent)) as cursor:
+        if product is not None and source is not None:
+            return cursor.execute(
+                f"select {COLUMNS} from batuta.events where key = %s", (event_key(product, source, id),)
+            ).fetchall()
+        return cursor.execute(
+            f"""
+            select {COLUMNS} from batuta.events
+            where id = %(id)s and (%(product)s::text is null or product = %(product)s)
+                and (%(source)s::text is null or source = %(source)s)
+            order by batch
+            """,
+            {"id": id, "product": product, "source": source},
         ).fetchall()
 
 

@@ -85,7 +85,7 @@ def is_cpf(digits: str) -> bool:
 
 
 def is_cnpj(characters: str) -> bool:
-    """Whether fourteen characters (letters allowed in the first twelve, IN RFB 2.229/2024) carry the right check digits."""
+    """Whether fourteen characters carry the right check digits; the first twelve may be letters (IN RFB 2.229/2024)."""
     if len(characters) != 14 or not characters[12:].isdigit() or characters == characters[0] * 14:
         return False
     values = [ord(c) - 48 for c in characters]

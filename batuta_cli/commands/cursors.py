@@ -61,6 +61,8 @@ def rewind(consumer: str, product: str, position: str, *, as_json: bool) -> None
         before = rewind_cursor(conn, consumer, product, value)
         conn.commit()
     if as_json:
-        click.echo(json.dumps({"consumer": consumer, "product": product, "from": before.position, "to": value}))
+        click.echo(
+            json.dumps({"consumer": consumer, "product": product, "from": before.position, "to": value})
+        )
         return
     click.echo(f"{consumer}: {json.dumps(before.position)} -> {json.dumps(value)}")

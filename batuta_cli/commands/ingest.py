@@ -60,7 +60,9 @@ def ingest(
     for line in result.bad_lines[:SHOWN_BAD_LINES]:
         click.echo(line, err=True)
     if len(result.bad_lines) > SHOWN_BAD_LINES:
-        click.echo(f"... and {len(result.bad_lines) - SHOWN_BAD_LINES} more lines that were not read", err=True)
+        click.echo(
+            f"... and {len(result.bad_lines) - SHOWN_BAD_LINES} more lines that were not read", err=True
+        )
     counts = dataclasses.asdict(result.counts)
     if as_json:
         click.echo(json.dumps(counts))

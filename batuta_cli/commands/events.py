@@ -1,0 +1,126 @@
+"""`batuta events`: look at the event log, also from a run or a fact back to its events."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import datetime
+from typing import Any
+
+import click
+
+from batuta.errors import BatutaError, UsageError
+from batuta.facts import events_of_fact
+from batuta.landing.reader import LoggedEvent, find, newest
+from batuta.settings import get_settings
+from batuta.warehouse.connection import Connection, connect
+from batuta.warehouse.database import ensure_database
+from batuta_cli.progress import steps
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one event a line.")
+
+_OF_RUN = """
+select t.product, t.source, t.id
+from batuta.trigger_events as t inner join batuta.trigger_windows as w using (digest)
+where w.run_id = %s order by t.batch, t.source, t.id
+"""
+
+
+@click.group()
+def events() -> None:
+    """Look at the event log."""
+
+
+@events.command("list")
+@click.option("--product", help="Only this product's.")
+@click.option("--type", "types", multiple=True, help="Only this type, or a family: com.shopify.orders.*")
+@click.option("--run", "run_id", help="Those that triggered this Dagster run.")
+@click.option("--fact", "fact_id", help="Those this recorded fact was computed from.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@_json_option
+def list_events(
+    product: str | None,
+    types: tuple[str, ...],
+    run_id: str | None,
+    fact_id: str | None,
+    *,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """The events that landed last, or those behind a run or a fact."""
+    if run_id is not None and fact_id is not None:
+        raise UsageError("--run and --fact do not go together")
+    with connect(ensure_database(get_settings(), steps()), "reader") as conn:
+        if fact_id is not None:
+            _show_fact(conn, fact_id, limit, as_json=as_json)
+            return
+        if run_id is not None:
+            found = _of_run(conn, run_id)[:limit]
+        else:
+            found = newest(conn, product=product, types=types or None, limit=limit)
+    if not found and not as_json:
+        click.echo("No events.")
+    for event in found:
+        click.echo(json.dumps(_document(event), ensure_ascii=False) if as_json else _line(event))
+
+
+@events.command()
+@click.argument("event_id", metavar="ID")
+@click.option("--product", help="Where several products have that id.")
+@click.option("--source", help="Where several sources have that id.")
+def show(event_id: str, product: str | None, source: str | None) -> None:
+    """Everything the log holds of an event, as JSON; personal data is masked since before it was written."""
+    with connect(ensure_database(get_settings(), steps()), "reader") as conn:
+        found = find(conn, event_id, product=product, source=source)
+    if not found:
+        raise BatutaError(
+            f"no event has the id {event_id}", hint="It may be in quarantine: batuta quarantine list"
+        )
+    for event in found:
+        click.echo(json.dumps(_document(event), ensure_ascii=False, indent=2))
+
+
+def _of_run(conn: Connection, run_id: str) -> list[LoggedEvent]:
+    refs = conn.execute(_OF_RUN, (run_id,)).fetchall()
+    if not refs:
+        raise BatutaError(
+            f"no events are recorded for run {run_id}",
+            hint="Runs that a clock, a person or another run started have none.",
+        )
+    return [
+        event for product, source, id_ in refs for event in find(conn, id_, product=product, source=source)
+    ]
+
+
+def _show_fact(conn: Connection, fact_id: str, limit: int, *, as_json: bool) -> None:
+    found = events_of_fact(conn, fact_id)
+    for event in found.events[:limit]:
+        if as_json:
+            document = dataclasses.asdict(event) | {"expired": event.expired}
+            click.echo(json.dumps(_plain(document), ensure_ascii=False))
+        else:
+            click.echo(f"{event.type or 'expired by policy':<40} {event.id:<40} {event.source}")
+    if not as_json:
+        more = len(found.events) - limit
+        click.echo(f"{len(found.events)} events" + (f", {more} not shown" if more > 0 else ""))
+        if found.unchanged is False:
+            click.echo("They are no longer the ones the fact was computed from.")
+
+
+def _line(event: LoggedEvent) -> str:
+    received = f"{event.received_at:%Y-%m-%d %H:%M:%S}"
+    return f"{event.batch:>7}  {received}  {event.product:<12} {event.type:<36} {event.id:<38} {event.subject or ''}"
+
+
+def _document(event: LoggedEvent) -> dict[str, Any]:
+    return _plain(dataclasses.asdict(event))
+
+
+def _plain(document: dict[str, Any]) -> dict[str, Any]:
+    return {name: _value(value) for name, value in document.items()}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value.hex() if isinstance(value, bytes) else value
