@@ -145,5 +145,9 @@ where running.business_date between running.first_date and running.last_date
 
 {# A fact stretches the series unless it is dated after it was received; the day of grace is for clocks that differ. #}
 {% macro fact_day(day, received_at) -%}
-    case when {{ day }} <= ({{ received_at }} at time zone 'UTC')::date + 1 then {{ day }} end
+    case when not {{ is_dated_ahead(day, received_at) }} then {{ day }} end
+{%- endmacro %}
+
+{% macro is_dated_ahead(day, received_at) -%}
+    {{ day }} > ({{ received_at }} at time zone 'UTC')::date + 1
 {%- endmacro %}
