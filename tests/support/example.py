@@ -2,8 +2,11 @@
 
 import base64
 import json
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from batuta.contracts.contract import Contracts
@@ -11,12 +14,13 @@ from batuta.keys import KeyRing, create_keys
 from batuta.landing.land import Landing
 from batuta.landing.model import Delivery, LandingCounts, Parsed, Rejected
 from batuta.policy.decision import DefaultPolicy
-from batuta.warehouse.connection import connect
+from batuta.warehouse.connection import connect, dbt_environment
 from examples.arcsat.generate import SECRETS, File, Manifest
 from sensors.connectors import connector
 from sensors.connectors.protocol import Unverified
 
 KEYS = {name: f"signing key of {name}".encode() for name in SECRETS}
+LAST_DAY = date(2025, 11, 12)
 LANDED_AT = datetime(2025, 11, 13, 8, 30, tzinfo=UTC)
 
 
@@ -50,8 +54,19 @@ def _delivery(file: File, line: bytes) -> Delivery:
     return Delivery(file.product, file.connector, None, headers, body, LANDED_AT)
 
 
-def land_file(url: str, landing: Landing, folder: Path, file: File) -> LandingCounts:
-    """Land one generated file; what its vendor did not sign goes to quarantine."""
+def as_they_came(found: Iterable[Delivery]) -> Iterable[Delivery]:
+    """All deliveries in order of arrival."""
+    return found
+
+
+def land_file(
+    url: str,
+    landing: Landing,
+    folder: Path,
+    file: File,
+    arrange: Callable[[Iterable[Delivery]], Iterable[Delivery]] = as_they_came,
+) -> LandingCounts:
+    """Land one generated file, or what `arrange` makes of it; what its vendor did not sign goes to quarantine."""
     speaker = connector(file.connector)
 
     def read(delivery: Delivery) -> Parsed:
@@ -63,10 +78,55 @@ def land_file(url: str, landing: Landing, folder: Path, file: File) -> LandingCo
         return speaker.parse(delivery)
 
     with connect(url, "writer") as connection:
-        return landing.land(connection, deliveries(folder, file), read, way="file")
+        return landing.land(connection, arrange(deliveries(folder, file)), read, way="file")
 
 
 def land_example(url: str, home: Path, folder: Path, manifest: Manifest) -> dict[str, LandingCounts]:
     """Land everything that was generated; what became of each file."""
     landing = open_landing(home)
     return {file.path: land_file(url, landing, folder, file) for file in manifest.files}
+
+
+def run_models(url: str, target: Path) -> None:
+    """Refresh all dbt models of a database; `target` may be used again to spare the parsing."""
+    project = Path(__file__).resolve().parents[2] / "dbt_project"
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from dbt.cli.main import cli; sys.exit(cli())",
+        "--quiet",
+        "run",
+    ]
+    folders = [
+        "--project-dir",
+        project,
+        "--profiles-dir",
+        project,
+        "--target-path",
+        target,
+        "--log-path",
+        target,
+    ]
+    done = subprocess.run(
+        [*command, *map(str, folders)],
+        env=os.environ | dbt_environment(url),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise AssertionError(f"dbt run failed:\n{done.stdout}\n{done.stderr}")
+
+
+def register(url: str, manifest: Manifest) -> None:
+    """What `batuta apply` tells the models of the products, with the example's last day as horizon."""
+    with connect(url, "writer") as connection:
+        for product in dict.fromkeys(file.product for file in manifest.files):
+            connection.execute(
+                "insert into batuta.products (product, currency, timezone, locale, applied_at) "
+                "values (%s, 'BRL', 'America/Sao_Paulo', 'pt-BR', %s)",
+                (product, LANDED_AT),
+            )
+            connection.execute(
+                "insert into batuta.horizons (product, as_of) values (%s, %s)", (product, LAST_DAY)
+            )

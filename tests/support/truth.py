@@ -209,7 +209,8 @@ def _nps(lived: Any, as_of: date) -> Expected:
     score = Fraction(100 * (promoters - detractors), count)
     p, d = Fraction(promoters, count), Fraction(detractors, count)
     error = 100 * math.sqrt((p + d - (p - d) ** 2) / count)
-    low, high = (rounded(Fraction(float(score) + sign * 1.96 * error)) for sign in (-1, 1))
+    bounds = (min(max(float(score) + sign * 1.96 * error, -100.0), 100.0) for sign in (-1, 1))
+    low, high = (rounded(Fraction(bound)) for bound in bounds)
     return Expected(rounded(score), count, "small sample" if count < 30 else None, low, high)
 
 

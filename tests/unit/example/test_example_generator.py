@@ -112,8 +112,8 @@ def test_sound_deliveries_are_read_and_broken_ones_refused_unless_a_contract_mus
 def test_headers_are_those_of_the_vendors(folder: Path, manifest: Manifest) -> None:
     shopify = next(lines(folder, "arcsat.shopify.jsonl"))["headers"]
     assert {
-        "X-Shopify-Topic", "X-Shopify-Hmac-Sha256", "X-Shopify-Shop-Domain", "X-Shopify-API-Version", "X-Shopify-Webhook-Id",
-        "X-Shopify-Triggered-At", "X-Shopify-Event-Id", "User-Agent", "Content-Type",
+        "X-Shopify-Topic", "X-Shopify-Hmac-Sha256", "X-Shopify-Shop-Domain", "X-Shopify-API-Version",
+        "X-Shopify-Webhook-Id", "X-Shopify-Triggered-At", "X-Shopify-Event-Id", "User-Agent", "Content-Type",
     } <= shopify.keys()  # fmt: skip
     captured = next(lines(folder, "arcsat.github.jsonl"))
     assert captured["headers"]["X-GitHub-Event"] == "ping"
