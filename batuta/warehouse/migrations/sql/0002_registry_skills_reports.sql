@@ -109,6 +109,23 @@ create table batuta.lineage_records (
     content text not null
 );
 
+-- Texts that were embedded, by entity: the newest version read, and what would have to be embedded anew.
+create table batuta.documents (
+    product text not null,
+    connector text not null,
+    dataset text not null,
+    source text not null,
+    subject text not null,
+    event_id text not null,
+    version_at timestamptz not null,
+    batch bigint not null,
+    removed boolean not null,
+    -- NULL where there is no text to embed.
+    text_digest text,
+    model_digest text not null,
+    primary key (product, connector, dataset, source, subject)
+);
+
 create table batuta.chunks (
     id bytea primary key check (length(id) = 16),
     product text not null,
@@ -127,7 +144,7 @@ create table batuta.chunks (
     created_at timestamptz not null
 );
 
-create index chunks_entity on batuta.chunks (product, connector, dataset, subject);
+create index chunks_entity on batuta.chunks (product, connector, dataset, event_source, subject);
 create index chunks_search on batuta.chunks using gin (search);
 create index chunks_embedding on batuta.chunks using hnsw (embedding vector_cosine_ops);
 
