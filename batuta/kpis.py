@@ -1,0 +1,140 @@
+"""Current KPI values: read from the live views, with what they mean and how fresh they are.
+
+The values and their definitions come from dbt (`live_kpi_daily`, `dim_kpis`); nothing is computed here, and nothing
+is refreshed. Live views take in every committed event, so freshness is that of the event log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from batuta.errors import BatutaError
+
+if TYPE_CHECKING:
+    import psycopg
+
+REASONS_PT: Final = MappingProxyType(
+    {
+        "no customers acquired": "nenhum cliente conquistado",
+        "no customers acquired in 90 days": "nenhum cliente conquistado em 90 dias",
+        "no spend recorded": "nenhum gasto registrado",
+        "no answers in 90 days": "nenhuma resposta em 90 dias",
+        "small sample": "amostra pequena",
+        "nothing released in 90 days": "nada lançado em 90 dias",
+        "no orders in 90 days": "nenhum pedido em 90 dias",
+        "no sales in 90 days": "nenhuma venda em 90 dias",
+    }
+)
+
+_VALUES: Final = """
+    with latest as (
+        select max(business_date) as business_date
+        from batuta_live.live_product_daily
+        where product = %(product)s and business_date <= coalesce(%(as_of)s::date, 'infinity')
+    )
+    select
+        k.kpi, c.title_en, c.title_pt, k.value, k.unit, k.currency, c.grain, c.time_window, k.business_date,
+        k.low, k.high, k.sample_size, k.basis, k.reason, c.direction, c.owner, c.definition_en, c.definition_pt,
+        c.is_headline, c.is_live, k.batch,
+        (select b.committed_at from batuta.batches as b where b.batch = k.batch)
+    from batuta_live.live_kpi_daily as k
+    inner join batuta_marts.dim_kpis as c on c.kpi = k.kpi
+    where k.product = %(product)s and k.business_date = (select l.business_date from latest as l)
+    order by c.position
+"""
+
+
+class KpisNotBuilt(BatutaError):
+    """The database has no KPI views yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductForm:
+    """A registered product and how its people write numbers."""
+
+    name: str
+    locale: str
+    currency: str
+    timezone: str
+
+
+@dataclass(frozen=True, slots=True)
+class KpiValue:
+    """One KPI of one product on one day. `value` is None where nothing can be said; `reason` says why."""
+
+    product: str
+    kpi: str
+    title_en: str
+    title_pt: str
+    value: Decimal | None
+    unit: str
+    currency: str | None
+    grain: str
+    window: str
+    as_of: date
+    low: Decimal | None
+    high: Decimal | None
+    sample_size: int | None
+    basis: str
+    reason: str | None
+    direction: str
+    owner: str
+    definition_en: str
+    definition_pt: str
+    is_headline: bool
+    is_live: bool
+    batch: int
+    committed_at: datetime | None
+    """When the newest event behind the value was committed."""
+
+    @property
+    def printed_unit(self) -> str:
+        """The unit as `batuta.facts` names it: money carries its currency."""
+        return f"money:{self.currency}" if self.unit == "currency" else self.unit
+
+
+def current_kpis(
+    conn: psycopg.Connection[Any], product: str, as_of: date | None = None
+) -> tuple[KpiValue, ...]:
+    """Every KPI of a product on the last day of its series that is not after `as_of`.
+
+    Empty where the product has no facts up to then. Each value carries the day it is of.
+
+    Raises:
+        KpisNotBuilt: dbt has not run on this database.
+    """
+    with _built():
+        rows = conn.execute(_VALUES, {"product": product, "as_of": as_of}).fetchall()
+    return tuple(KpiValue(product, *row) for row in rows)
+
+
+def products(conn: psycopg.Connection[Any]) -> tuple[ProductForm, ...]:
+    """The registered products, by name."""
+    rows = conn.execute("select product, locale, currency, timezone from batuta.products order by product")
+    return tuple(ProductForm(*row) for row in rows)
+
+
+def reason_in(reason: str | None, locale: str) -> str | None:
+    """A reason in the language of `locale`."""
+    if reason is None or not locale.startswith("pt"):
+        return reason
+    return REASONS_PT.get(reason, reason)
+
+
+@contextmanager
+def _built() -> Iterator[None]:
+    from psycopg.errors import InvalidSchemaName, UndefinedTable
+
+    try:
+        yield
+    except (UndefinedTable, InvalidSchemaName) as error:
+        raise KpisNotBuilt(
+            "the KPI views are not built yet",
+            hint="Run `batuta demo`, or `batuta up` and let it refresh the marts once.",
+        ) from error

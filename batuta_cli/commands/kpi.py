@@ -1,0 +1,174 @@
+"""`batuta kpi`: current KPI values of the products, as their people write numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date, datetime
+from typing import Any
+
+import click
+
+from batuta.errors import BatutaError, UsageError
+from batuta.facts import encode_value, format_value
+from batuta.kpis import KpiValue, ProductForm, current_kpis, products, reason_in
+from batuta.settings import get_settings
+from batuta.warehouse.connection import connect
+from batuta.warehouse.database import ensure_database
+from batuta_cli.progress import steps
+
+WORDS = {
+    "en": {
+        "value": "Value",
+        "unit": "Unit",
+        "window": "Window",
+        "basis": "Basis",
+        "note": "Note",
+        "as_of": "as of",
+        "fresh": "events up to",
+        "none": "no figures yet",
+        "day": "day",
+        "days": "days",
+        "all time": "all time",
+        "currency": "currency",
+        "points": "points",
+        "hours": "hours",
+        "count": "count",
+        "percent": "percent",
+    },
+    "pt": {
+        "value": "Valor",
+        "unit": "Unidade",
+        "window": "Período",
+        "basis": "Base",
+        "note": "Observação",
+        "as_of": "em",
+        "fresh": "eventos até",
+        "none": "ainda sem números",
+        "day": "dia",
+        "days": "dias",
+        "all time": "desde o início",
+        "currency": "moeda",
+        "points": "pontos",
+        "hours": "horas",
+        "count": "quantidade",
+        "percent": "por cento",
+    },
+}
+
+
+class NoProducts(BatutaError):
+    """Nothing is registered."""
+
+
+@click.command()
+@click.option("--product", "names", multiple=True, help="Only this product; may be given several times.")
+@click.option(
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="The last day to take in; by default the last day that has figures.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def kpi(names: tuple[str, ...], as_of: datetime | None, *, as_json: bool) -> None:
+    """Current KPI values with unit, window, as-of day and freshness.
+
+    Read from the live views: every committed event is in. A value that cannot be told says why.
+    """
+    day = as_of.date() if as_of else None
+    with connect(ensure_database(get_settings(), steps()), "reader") as conn:
+        chosen = _choose(products(conn), names)
+        found = [(product, current_kpis(conn, product.name, day)) for product in chosen]
+    if as_json:
+        click.echo(json.dumps([_document(product, values) for product, values in found], ensure_ascii=False))
+        return
+    for product, values in found:
+        _print(product, values)
+
+
+def _choose(registered: Sequence[ProductForm], names: Sequence[str]) -> list[ProductForm]:
+    if not registered:
+        raise NoProducts("no product is registered", hint="Run `batuta apply PATH`, or `batuta demo`.")
+    known = {product.name: product for product in registered}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UsageError(f'no product "{unknown[0]}"', hint=f"products: {', '.join(known)}")
+    return [known[name] for name in dict.fromkeys(names)] or list(registered)
+
+
+def _document(product: ProductForm, values: Sequence[KpiValue]) -> dict[str, Any]:
+    return {
+        "product": product.name,
+        "locale": product.locale,
+        "currency": product.currency,
+        "kpis": [{name: _plain(value) for name, value in asdict(entry).items()} for entry in values],
+    }
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value if isinstance(value, bool | int) else encode_value(value)  # pyright: ignore[reportArgumentType]
+
+
+def _print(product: ProductForm, values: Sequence[KpiValue]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    pt = product.locale.startswith("pt")
+    words = WORDS["pt" if pt else "en"]
+    console = Console()
+    if not values:
+        console.print(f"{product.name}: {words['none']}")
+        return
+    table = Table(title=_heading(product, values[0], words), title_justify="left")
+    table.add_column("KPI")
+    table.add_column(words["value"], justify="right", no_wrap=True)
+    table.add_column(words["unit"])
+    table.add_column(words["window"])
+    table.add_column("n", justify="right")
+    table.add_column(words["note"])
+    for entry in values:
+        table.add_row(
+            entry.title_pt if pt else entry.title_en,
+            format_value(entry.value, entry.printed_unit, product.locale),
+            entry.currency or words[entry.unit],
+            _window(entry.window, words),
+            format_value(entry.sample_size, "count", product.locale),
+            _note(entry, product.locale),
+            style="bold" if entry.is_headline else None,
+        )
+    console.print(table)
+
+
+def _heading(product: ProductForm, value: KpiValue, words: dict[str, str]) -> str:
+    heading = f"{product.name}, {words['as_of']} {_day(value.as_of, product.locale)}"
+    if value.committed_at is None:
+        return heading
+    return f"{heading} ({words['fresh']} {_moment(value.committed_at, product)})"
+
+
+def _day(day: date, locale: str) -> str:
+    return format_value(day, "date", locale)
+
+
+def _moment(moment: datetime, product: ProductForm) -> str:
+    from babel.dates import format_datetime, get_timezone
+
+    zone = get_timezone(product.timezone)
+    return format_datetime(moment, "short", tzinfo=zone, locale=product.locale.replace("-", "_"))
+
+
+def _window(window: str, words: dict[str, str]) -> str:
+    number, _, unit = window.partition(" ")
+    return f"{number} {words[unit]}" if number.isdigit() else words[window]
+
+
+def _note(entry: KpiValue, locale: str) -> str:
+    notes: list[str] = []
+    if entry.low is not None and entry.high is not None:
+        low, high = (format_value(end, entry.printed_unit, locale) for end in (entry.low, entry.high))
+        notes.append(f"95 %: {low} {'a' if locale.startswith('pt') else 'to'} {high}")
+    if (reason := reason_in(entry.reason, locale)) is not None:
+        notes.append(reason)
+    return "; ".join(notes)
