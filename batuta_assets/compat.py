@@ -42,7 +42,8 @@ def execute_run(run_id: str, instance: DagsterInstance) -> int:
 def fires_at(cron: str | Sequence[str], timezone: str, instant: datetime) -> bool:
     """Whether the scheduler fires this cron, in this zone, at exactly this instant.
 
-    Asked of the scheduler's own iterator, so that the hours that daylight saving skips or repeats are read alike.
+    Asked of the scheduler's own iterator, so that the hours that daylight saving skips or repeats are read
+    alike.
     """
     ticks: Iterator[datetime] = schedule_execution_time_iterator(instant.timestamp(), cron, timezone)
     return next(ticks).astimezone(UTC) == instant.astimezone(UTC)

@@ -1,16 +1,18 @@
 """dbt's models as assets and its tests as checks, built by one step.
 
-Made of the manifest alone: the `dagster-dbt` package would do it too, but importing it takes longer than importing
-Dagster, in every run and in the code server. Models are `[layer, name]`; sources keep the key of their connector.
+Made of the manifest alone: the `dagster-dbt` package would do it too, but importing it takes longer than
+importing Dagster, in every run and in the code server. Models are `[layer, name]`; sources keep the key of
+their connector.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import dagster as dg
 
+from batuta.landing.reader import last_batch
 from batuta.manifests.graph import CompiledGraph
 from batuta_assets.compat import fires_at
 from batuta_assets.dbt_manifest import DataTest, DbtManifest, Model
@@ -19,8 +21,7 @@ from batuta_assets.gates import raise_horizons, record_refresh, record_structure
 from batuta_assets.locations import locations
 from batuta_assets.runtime import Runtime
 from sensors import run_tags
-from sensors.due import due_runs, horizons
-from sensors.landed import last_batch
+from sensors.due import DueRun, due_runs, horizons
 
 DEFAULT_OWNERS: Final = ("team:sigma",)
 LAYERS: Final[Mapping[str, str]] = {
@@ -57,7 +58,10 @@ def dbt_assets(manifest: DbtManifest, graph: CompiledGraph, docs_url: str) -> dg
             lock.commit()
             select = [] if everything else _selection(manifest, wanted, tests)
             results = build(
-                locations(runtime.settings()), runtime.database_url(), select, log=lambda m: context.log.info(m)
+                locations(runtime.settings()),
+                runtime.database_url(),
+                select,
+                log=context.log.info,
             )
             failed = sorted(_node_name(manifest, r.unique_id) for r in results if not r.ok)
             if everything or failed:
@@ -67,17 +71,14 @@ def dbt_assets(manifest: DbtManifest, graph: CompiledGraph, docs_url: str) -> dg
             lock.commit()
         seen = {result.unique_id: result for result in results}
         for unique_id in (u for u in seen if u in wanted and seen[u].ok):
-            yield dg.MaterializeResult(asset_key=keys[unique_id], metadata=_model_metadata(seen[unique_id], batch))
+            yield dg.MaterializeResult(
+                asset_key=keys[unique_id], metadata=_model_metadata(seen[unique_id], batch)
+            )
         for test in (t for u, t in tests.items() if u in seen):
             yield check_result(test, keys[test.model], seen[test.unique_id])
         missing = sorted(_node_name(manifest, u) for u in wanted | set(tests) if u not in seen)
         if failed or missing:
-            held = "".join(f"\n  {run.pipeline} for {run.product}" for run in due)
-            raise dg.Failure(
-                description=f"dbt failed on: {', '.join(failed) or 'nothing'}; no result for: {', '.join(missing) or 'nothing'}."
-                + (f" Not launched, though due at {due_at}:{held}" if due else ""),
-                allow_retries=False,
-            )
+            raise dg.Failure(description=_failure(failed, missing, due, due_at), allow_retries=False)
 
     return dbt_build
 
@@ -86,7 +87,8 @@ def model_spec(model: Model, manifest: DbtManifest, docs_url: str) -> dg.AssetSp
     """The asset of a model, with its lineage to the connectors' source assets."""
     deps = [key for unique_id in model.depends_on if (key := manifest.asset_key(unique_id)) is not None]
     columns = [
-        dg.TableColumn(name=c.name, type=c.type or "unknown", description=c.description or None) for c in model.columns
+        dg.TableColumn(name=c.name, type=c.type or "unknown", description=c.description or None)
+        for c in model.columns
     ]
     return dg.AssetSpec(
         key=dg.AssetKey(model.key),
@@ -132,6 +134,17 @@ def check_result(test: DataTest, key: dg.AssetKey, result: NodeResult) -> dg.Ass
         description=result.message or None,
         metadata={"failures": result.failures, "status": result.status, "seconds": result.seconds},
     )
+
+
+def _failure(failed: Sequence[str], missing: Sequence[str], due: Sequence[DueRun], due_at: str | None) -> str:
+    """Say what failed, and what is not launched because of it."""
+    said = [f"dbt failed on {', '.join(failed)}."] if failed else []
+    if missing:
+        said.append(f"No result for {', '.join(missing)}.")
+    if due:
+        said.append(f"Not launched, though due at {due_at}:")
+        said.extend(f"  {run.pipeline} for {run.product}" for run in due)
+    return "\n".join(said)
 
 
 def _model_metadata(result: NodeResult, batch: int) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Reads dbt's `manifest.json`: models with their lineage, tests with what they check. Plain data, no Dagster, no dbt."""
+"""Reads dbt's `manifest.json`.
+
+Models with their lineage, tests with what they check. Plain data, no Dagster, no dbt.
+"""
 
 import json
 from collections.abc import Mapping
@@ -114,7 +117,9 @@ def read_manifest(path: Path) -> DbtManifest:
             },
         )
     except FileNotFoundError:
-        raise ManifestError(f"{path} is not there", hint="run `make setup`, or dbt parse in dbt_project") from None
+        raise ManifestError(
+            f"{path} is not there", hint="run `make setup`, or dbt parse in dbt_project"
+        ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ManifestError(f"{path} cannot be read as a dbt manifest", hint="run dbt parse again") from error
 

@@ -1,4 +1,5 @@
-"""Runs dbt in this process, so that it dies with the run, and keeps the manifest that definitions are made of.
+"""Runs dbt in this process, so that it dies with the run, and keeps the manifest that definitions are made
+of.
 
 dbt takes seconds to import: it is imported when it is called, never before.
 """
@@ -18,7 +19,9 @@ from batuta.warehouse.connection import dbt_environment
 from batuta_assets.locations import Locations
 
 Status: TypeAlias = Literal["success", "pass", "warn", "fail", "error", "skipped", "partial success"]
-RESULT_EVENTS = frozenset({"LogModelResult", "LogSeedResult", "LogSnapshotResult", "LogTestResult", "LogNodeResult"})
+RESULT_EVENTS = frozenset(
+    {"LogModelResult", "LogSeedResult", "LogSnapshotResult", "LogTestResult", "LogNodeResult"}
+)
 STAMP = "manifest.stamp"
 
 
@@ -92,10 +95,15 @@ def _invoke(
     }
     options = [part for name, folder in folders.items() for part in (name, str(folder))]
     with _environment(environment):
-        outcome = dbtRunner(callbacks=[on_event]).invoke([*arguments, "--quiet", "--log-level", "none", *options])
+        outcome = dbtRunner(callbacks=[on_event]).invoke(
+            [*arguments, "--quiet", "--log-level", "none", *options]
+        )
     results = getattr(outcome.result, "results", None)
     if results is None and (outcome.exception or not outcome.success):
-        raise DbtFailed(f"dbt {arguments[0]} failed: {outcome.exception or 'see its log'}", hint=f"{folders['--log-path']}")
+        raise DbtFailed(
+            f"dbt {arguments[0]} failed: {outcome.exception or 'see its log'}",
+            hint=f"{folders['--log-path']}",
+        )
     return [_result(item) for item in results or ()]
 
 
@@ -128,6 +136,8 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 def _project_digest(project: Path) -> str:
     """Digest of everything dbt parses."""
     skipped = {"target", "logs", "dbt_packages"}
-    files = sorted(p for p in project.rglob("*") if p.is_file() and not skipped & set(p.relative_to(project).parts))
+    files = sorted(
+        p for p in project.rglob("*") if p.is_file() and not skipped & set(p.relative_to(project).parts)
+    )
     listed = [(str(p.relative_to(project)), hashlib.sha256(p.read_bytes()).hexdigest()) for p in files]
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()

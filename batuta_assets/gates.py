@@ -10,8 +10,9 @@ from datetime import date
 from typing import Any
 
 import psycopg
-from psycopg.types.json import Jsonb
+from psycopg import sql
 
+from batuta.landing.cursors import get_cursor, move_cursor
 from sensors.factory import NEVER_REFRESHED
 
 STRUCTURAL = "gate:structural"
@@ -33,42 +34,45 @@ class Violation:
 
 def structural_problem(conn: psycopg.Connection[Any]) -> str | None:
     """Why nothing may run on the marts and live views at present; None where it may."""
-    row = conn.execute("select position from batuta.cursors where consumer = %s", (STRUCTURAL,)).fetchone()
-    if row is None:
+    state: Mapping[str, Any] | None = get_cursor(conn, STRUCTURAL)
+    if state is None:
         return NEVER_REFRESHED
-    state: Mapping[str, Any] = row[0]
     if not state["failed"]:
         return None
     names = ", ".join(state["failed"][:5])
-    return f"the last refresh of the marts failed on {names} (run {state['run']}); mend it and run refresh_marts"
+    return (
+        f"the last refresh of the marts failed on {names} (run {state['run']}); mend it and run refresh_marts"
+    )
 
 
 def record_structure(conn: psycopg.Connection[Any], failed: Sequence[str], run_id: str) -> None:
     """Keep what the last refresh found."""
-    _put(conn, STRUCTURAL, {"failed": list(failed), "run": run_id})
+    move_cursor(conn, STRUCTURAL, {"failed": list(failed), "run": run_id})
 
 
 def refreshed_to(conn: psycopg.Connection[Any]) -> int | None:
     """The batch up to which the marts are refreshed; None before the first refresh."""
-    row = conn.execute("select position from batuta.cursors where consumer = %s", (REFRESHED,)).fetchone()
-    return None if row is None else int(row[0])
+    position = get_cursor(conn, REFRESHED)
+    return None if position is None else int(position)
 
 
 def record_refresh(conn: psycopg.Connection[Any], batch: int) -> None:
     """Keep the batch up to which the marts are refreshed."""
-    _put(conn, REFRESHED, batch)
+    move_cursor(conn, REFRESHED, batch)
 
 
 def violations(
     conn: psycopg.Connection[Any], product: str, relations: Collection[str]
 ) -> tuple[list[Violation], int]:
     """Rows of a product that break a rule: the first of them, and how many there are."""
-    where = "from batuta_live.live_rule_violations where product = %s and relation = any(%s)"
+    where = sql.SQL("from batuta_live.live_rule_violations where product = %s and relation = any(%s)")
     given = (product, sorted(relations))
-    columns = "rule, relation, entity_id::text, detail, event_source, event_id"
-    rows = conn.execute(f"select {columns} {where} order by rule, entity_id limit {SHOWN_VIOLATIONS}", given)  # type: ignore[arg-type]
-    found = [Violation(*row) for row in rows]
-    total = conn.execute(f"select count(*) {where}", given).fetchone()  # type: ignore[arg-type]
+    first = sql.SQL(
+        "select rule, relation, entity_id::text, detail, event_source, event_id {} "
+        "order by rule, entity_id limit {}"
+    ).format(where, SHOWN_VIOLATIONS)
+    found = [Violation(*row) for row in conn.execute(first, given)]
+    total = conn.execute(sql.SQL("select count(*) {}").format(where), given).fetchone()
     return found, int(total[0]) if total else 0
 
 
@@ -82,13 +86,3 @@ def raise_horizons(conn: psycopg.Connection[Any], reach: Mapping[str, date]) -> 
             """,
             sorted(reach.items()),
         )
-
-
-def _put(conn: psycopg.Connection[Any], consumer: str, position: Any) -> None:
-    conn.execute(
-        """
-        insert into batuta.cursors (consumer, product, position, updated_at) values (%s, '', %s, now())
-        on conflict (consumer, product) do update set position = excluded.position, updated_at = excluded.updated_at
-        """,
-        (consumer, Jsonb(position)),
-    )

@@ -1,4 +1,7 @@
-"""The bridge: definitions from the compiled graph, the dbt manifest and the catalog of skills. Reads nothing itself."""
+"""The bridge.
+
+Definitions from the compiled graph, the dbt manifest and the catalog of skills. Reads nothing itself.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
-"""Ingest gates: what a run takes from the event log, and whether the product's rows are sound enough to work from.
+"""Ingest gates: what a run takes from the event log, and whether the product's rows are sound enough to work
+from.
 
 Each dataset is a gate of its own: what lies below a gate that fails does not run, for that product only.
 """
@@ -11,6 +12,7 @@ from typing import Any
 import dagster as dg
 import psycopg
 
+from batuta.landing.cursors import get_cursor
 from batuta.manifests.graph import CompiledAsset, CompiledGraph
 from batuta_assets.gates import Violation, raise_horizons, structural_problem, violations
 from batuta_assets.partitions import product_days
@@ -54,7 +56,8 @@ def ingest_asset(
             dg.AssetSpec(
                 key=key,
                 deps=[dg.AssetKey(dep) for dep in asset.deps],
-                description=f"What {connector} {dataset.replace('_', ' ')} bring to a run, behind the product's row rules.",
+                description=f"What {connector} {dataset.replace('_', ' ')} bring to a run, "
+                "behind the product's row rules.",
                 group_name="ingest",
                 owners=[OWNER],
                 kinds={"python", "timescaledb"},
@@ -94,7 +97,10 @@ def ingest_asset(
         )
         yield rules
         yield dg.AssetCheckResult(
-            asset_key=key, check_name=STRUCTURE, passed=problem is None, description=problem or "the last refresh passed"
+            asset_key=key,
+            check_name=STRUCTURE,
+            passed=problem is None,
+            description=problem or "the last refresh passed",
         )
 
     return ingest
@@ -108,7 +114,7 @@ def take(conn: psycopg.Connection[Any], scope: Scope, connector: str, dataset: s
     since = conn.execute("select committed_at from batuta.batches where batch = %s", (after,)).fetchone()
     moment = since[0] if since else datetime(1970, 1, 1, tzinfo=UTC)
     row = conn.execute(_QUARANTINED, (product, connector, moment)).fetchone()
-    return Intake(after, upto, {name: count for name, count in rows}, int(row[0]) if row else 0)
+    return Intake(after, upto, dict(rows), int(row[0]) if row else 0)
 
 
 def row_rules(
@@ -126,29 +132,35 @@ def row_rules(
             description=f"the row rules could not be read ({type(error).__name__}); run refresh_marts first",
         )
     if not total:
-        return dg.AssetCheckResult(asset_key=key, check_name=ROW_RULES, passed=True, metadata={"violations": 0})
+        return dg.AssetCheckResult(
+            asset_key=key, check_name=ROW_RULES, passed=True, metadata={"violations": 0}
+        )
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=ROW_RULES,
         passed=False,
-        description=f"{total} rows of {product} break a rule; the first: {found[0].rule} in {found[0].relation}",
+        description=f"{total} rows of {product} break a rule; first {found[0].rule} in {found[0].relation}",
         metadata={"violations": total, "rows": dg.MetadataValue.md(_table(found))},
     )
 
 
 def pipeline_cursor(conn: psycopg.Connection[Any], pipeline: str, product: str) -> int:
     """The batch up to which a pipeline has reported on a product."""
-    row = conn.execute(
-        "select position from batuta.cursors where consumer = %s and product = %s", (f"pipeline:{pipeline}", product)
-    ).fetchone()
-    return int(row[0]) if row else 0
+    return int(get_cursor(conn, cursor_name(pipeline), product) or 0)
+
+
+def cursor_name(pipeline: str) -> str:
+    """The consumer under which a pipeline's position is kept."""
+    return f"pipeline:{pipeline}"
 
 
 def _metadata(found: Intake) -> dict[str, Any]:
     listed = "\n".join(f"| `{name}` | {count} |" for name, count in sorted(found.by_type.items()))
     return {
         "events": sum(found.by_type.values()),
-        "events_by_type": dg.MetadataValue.md(f"| type | events |\n|---|---:|\n{listed}" if listed else "no new events"),
+        "events_by_type": dg.MetadataValue.md(
+            f"| type | events |\n|---|---:|\n{listed}" if listed else "no new events"
+        ),
         "quarantined_since": found.quarantined,
         "batch_after": found.after,
         "batch_to": found.upto,
@@ -156,7 +168,9 @@ def _metadata(found: Intake) -> dict[str, Any]:
 
 
 def _table(found: Collection[Violation]) -> str:
-    rows = "\n".join(f"| {v.rule} | {v.relation} | {v.entity_id} | {v.detail} | {v.event_id or ''} |" for v in found)
+    rows = "\n".join(
+        f"| {v.rule} | {v.relation} | {v.entity_id} | {v.detail} | {v.event_id or ''} |" for v in found
+    )
     return f"| rule | relation | entity | detail | event |\n|---|---|---|---|---|\n{rows}"
 
 

@@ -1,7 +1,9 @@
-"""Runs each run in a process of its own, in a session of its own, so that it outlives the daemon and code server.
+"""Runs each run in a process of its own, in a session of its own, so that it outlives the daemon and code
+server.
 
-The worker is known by pid and kernel start time (`workers.py`), so run monitoring finds one that was killed. Output of
-the process, which is all there is when it dies before its first event, goes to `runs/<run id>.log` in Dagster's home.
+The worker is known by pid and kernel start time (`workers.py`), so run monitoring finds one that was killed.
+Output of the process, which is all there is when it dies before its first event, goes to `runs/<run id>.log`
+in Dagster's home.
 """
 
 import os
@@ -41,8 +43,11 @@ class SubprocessRunLauncher(compat.RunLauncher[dg.DagsterInstance], compat.Confi
         return {}
 
     @classmethod
-    def from_config_value(cls, inst_data: compat.ConfigurableClassData, config_value: Mapping[str, Any]) -> Self:
+    def from_config_value(
+        cls, inst_data: compat.ConfigurableClassData, config_value: Mapping[str, Any]
+    ) -> Self:
         """Make the launcher from `dagster.yaml`."""
+        del config_value
         return cls(inst_data=inst_data)
 
     def launch_run(self, context: compat.LaunchRunContext) -> None:
@@ -50,9 +55,14 @@ class SubprocessRunLauncher(compat.RunLauncher[dg.DagsterInstance], compat.Confi
         run = context.dagster_run
         origin = context.job_code_origin
         if origin is None:
-            raise dg.DagsterInvariantViolationError(f"run {run.run_id} has no code origin and cannot be launched")
+            raise dg.DagsterInvariantViolationError(
+                f"run {run.run_id} has no code origin and cannot be launched"
+            )
         args = compat.ExecuteRunArgs(
-            job_origin=origin, run_id=run.run_id, instance_ref=self._instance.get_ref(), set_exit_code_on_failure=True
+            job_origin=origin,
+            run_id=run.run_id,
+            instance_ref=self._instance.get_ref(),
+            set_exit_code_on_failure=True,
         )
         executable = origin.repository_origin.executable_path or sys.executable
         with self._open_log(run.run_id) as log:
@@ -82,7 +92,9 @@ class SubprocessRunLauncher(compat.RunLauncher[dg.DagsterInstance], compat.Confi
             os.kill(worker.pid, signal.SIGTERM)
             return True
         if pulse(worker) == "dead":
-            self._instance.report_run_canceled(run, message=f"The run's process (pid {worker.pid}) was gone already.")
+            self._instance.report_run_canceled(
+                run, message=f"The run's process (pid {worker.pid}) was gone already."
+            )
         return False
 
     @property
@@ -99,10 +111,14 @@ class SubprocessRunLauncher(compat.RunLauncher[dg.DagsterInstance], compat.Confi
         if latest is None or latest.is_finished:
             return compat.CheckRunHealthResult(compat.WorkerStatus.SUCCESS, "the run has finished")
         return compat.CheckRunHealthResult(
-            compat.WorkerStatus.FAILED, f"the run's process (pid {worker.pid}) is gone", run_worker_id=worker.tag()
+            compat.WorkerStatus.FAILED,
+            f"the run's process (pid {worker.pid}) is gone",
+            run_worker_id=worker.tag(),
         )
 
-    def get_run_worker_debug_info(self, run: dg.DagsterRun, include_container_logs: bool | None = True) -> str | None:
+    def get_run_worker_debug_info(
+        self, run: dg.DagsterRun, include_container_logs: bool | None = True
+    ) -> str | None:
         """The end of what the run's process wrote."""
         path = self._log_folder() / f"{run.run_id}.log"
         if not path.is_file():

@@ -1,7 +1,7 @@
 """Jobs and schedules: one job per pipeline, one for the marts, one schedule per (cron, zone).
 
-A schedule never runs a pipeline itself. It asks for one refresh of the marts, shared by all that is due at that
-instant; when it has succeeded, the sensor `due_pipelines` launches them.
+A schedule never runs a pipeline itself. It asks for one refresh of the marts, shared by all that is due at
+that instant; when it has succeeded, the sensor `due_pipelines` launches them.
 """
 
 from datetime import UTC, datetime
@@ -9,13 +9,13 @@ from typing import Any, Final, TypeAlias
 
 import dagster as dg
 
+from batuta.landing.reader import last_batch
 from batuta.manifests.graph import CompiledGraph, CompiledPipeline
 from batuta_assets.gates import refreshed_to
 from batuta_assets.runtime import connector_to
 from sensors import run_tags
 from sensors.due import Clock, clocks
 from sensors.factory import Connect
-from sensors.landed import last_batch
 
 Job: TypeAlias = Any
 HOURLY: Final = "50 * * * *"
@@ -54,7 +54,12 @@ def due_schedules(graph: CompiledGraph, refresh: Job) -> list[dg.ScheduleDefinit
 
 def _due_schedule(clock: Clock, graph: CompiledGraph, refresh: Job) -> dg.ScheduleDefinition:
     served = sorted(
-        {p.name for p in graph.pipelines for s in p.schedules if s.cron == clock.cron and _in_zone(p, graph, clock)}
+        {
+            p.name
+            for p in graph.pipelines
+            for s in p.schedules
+            if s.cron == clock.cron and _in_zone(p, graph, clock)
+        }
     )
 
     @dg.schedule(
@@ -97,7 +102,9 @@ def hourly_refresh(refresh: Job, connect: Connect | None = None) -> dg.ScheduleD
             done, end = refreshed_to(conn), last_batch(conn)
         if done is not None and done >= end:
             return dg.SkipReason(f"nothing has landed since batch {done}")
-        return dg.RunRequest(run_key=f"hourly-{end}-{context.scheduled_execution_time:%Y%m%dT%H}", tags=run_tags.refresh_tags())
+        return dg.RunRequest(
+            run_key=f"hourly-{end}-{context.scheduled_execution_time:%Y%m%dT%H}", tags=run_tags.refresh_tags()
+        )
 
     return hourly
 

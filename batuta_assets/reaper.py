@@ -1,4 +1,5 @@
-"""Ends runs whose process has died while nobody watched: the daemon itself was killed, or the machine went down.
+"""Ends runs whose process has died while nobody watched: the daemon itself was killed, or the machine went
+down.
 
 With a living daemon, run monitoring does the same through `SubprocessRunLauncher.check_run_worker_health`.
 """

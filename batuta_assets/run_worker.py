@@ -14,7 +14,8 @@ def main() -> int:
     arguments = os.environ.pop(compat.EXECUTE_RUN_VARIABLE)
     with compat.capture_interrupts():
         args = compat.deserialize_value(arguments, compat.ExecuteRunArgs)
-        assert args.instance_ref is not None
+        if args.instance_ref is None:
+            raise SystemExit("the launcher named no Dagster instance")
         with DagsterInstance.from_ref(args.instance_ref) as instance:
             instance.add_run_tags(args.run_id, own_tags())
             return compat.execute_run(args.run_id, instance)

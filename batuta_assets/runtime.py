@@ -1,4 +1,7 @@
-"""What steps need while they run: settings, connections, the time. Looked up when a run starts, never at load."""
+"""What steps need while they run.
+
+Settings, connections, the time. Looked up when a run starts, never at load.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

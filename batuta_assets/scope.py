@@ -7,10 +7,10 @@ from typing import Any
 import dagster as dg
 import psycopg
 
+from batuta.landing.reader import last_batch
 from batuta.manifests.graph import CompiledGraph, CompiledPipeline, CompiledProduct, CompiledStep
 from batuta_assets.partitions import product_and_day
 from sensors import run_tags
-from sensors.landed import last_batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ class Scope:
 def scope_of(context: dg.AssetExecutionContext, graph: CompiledGraph) -> Scope:
     """Read the scope of a run from its partition and tags.
 
-    A run that names no pipeline (assets chosen by hand in the UI) is taken for the product's pipeline that has them.
+    A run that names no pipeline (assets chosen by hand in the UI) is taken for the product's pipeline that
+    has them.
 
     Raises:
         dg.Failure: the product or pipeline is not applied, or has no such asset.

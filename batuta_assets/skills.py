@@ -1,4 +1,7 @@
-"""Skills as assets: one step per skill, run by the skill runtime with the roles the manifests give its agent."""
+"""Skills as assets.
+
+One step per skill, run by the skill runtime with the roles the manifests give its agent.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -64,7 +67,7 @@ def skill_asset(asset: CompiledAsset, graph: CompiledGraph, skill: SkillInfo) ->
                 "facts": len(result.facts),
                 "preview": dg.MetadataValue.md(_preview(result.output or {})),
                 "batch_to": batch,
-                **{name: value for name, value in result.metrics.items()},
+                **result.metrics,
             },
             data_version=dg.DataVersion(result.output_digest) if result.output_digest else None,
         )
@@ -73,7 +76,10 @@ def skill_asset(asset: CompiledAsset, graph: CompiledGraph, skill: SkillInfo) ->
 
 
 def roles_of(step: CompiledStep, skill: SkillInfo, agent: CompiledAgent | None) -> tuple[str, ...]:
-    """The roles a step runs with: those the step names, else its agent's; an agent without a manifest has its skill's."""
+    """The roles a step runs with.
+
+    Those the step names, else its agent's; an agent without a manifest has its skill's.
+    """
     if agent is None:
         return step.roles or skill.roles
     granted = agent.roles or skill.roles

@@ -1,4 +1,5 @@
-"""Source assets: the connectors' data and the registry's tables as the graph's left edge. External; only specs.
+"""Source assets: the connectors' data and the registry's tables as the graph's left edge. External; only
+specs.
 
 The `landed_*` sensors report what changes; nothing here is ever run.
 """
@@ -20,7 +21,7 @@ VENDORS: Final[Mapping[str, str]] = {
 }
 REGISTRY: Final[Mapping[str, str]] = {
     "products": "Currency, time zone and locale of every product, written by `batuta apply`.",
-    "horizons": "The day up to which each product's daily series reach; moved by schedules and runs, never the wall clock.",
+    "horizons": "The day up to which each product's daily series reach; moved by schedules and runs.",
     "batches": "One row per committed landing; number order is commit order.",
 }
 
@@ -38,11 +39,13 @@ def source_specs() -> list[dg.AssetSpec]:
 
 
 def _dataset(connector: str, dataset: str) -> dg.AssetSpec:
-    types = sorted(k for k, row in EVENT_TYPES.items() if (row.connector, row.dataset) == (connector, dataset))
+    types = sorted(
+        k for k, row in EVENT_TYPES.items() if (row.connector, row.dataset) == (connector, dataset)
+    )
     listed = ", ".join(f"`{name}`" for name in types) or "every type the project has a contract for"
     return dg.AssetSpec(
         key=[connector, dataset],
-        description=f"{VENDORS.get(connector, connector)}: {dataset.replace('_', ' ')} in the event log, masked. {listed}.",
+        description=f"{VENDORS.get(connector, connector)}: {dataset.replace('_', ' ')}, masked. {listed}.",
         group_name=connector,
         owners=[OWNER],
         kinds={connector if connector != "events" else "http", "timescaledb"},

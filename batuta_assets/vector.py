@@ -16,7 +16,7 @@ def vector_asset(asset: CompiledAsset, graph: CompiledGraph) -> dg.AssetsDefinit
     @dg.asset(
         key=dg.AssetKey(asset.asset_key),
         deps=[dg.AssetKey(dep) for dep in asset.deps],
-        description="Embeddings of product texts, pull requests, releases, issues and survey answers, for search.",
+        description="Embeddings of products, pull requests, releases, issues and survey answers.",
         group_name="agents",
         owners=["team:atlas"],
         kinds={"python", "pgvector"},
@@ -24,12 +24,12 @@ def vector_asset(asset: CompiledAsset, graph: CompiledGraph) -> dg.AssetsDefinit
         metadata={"dagster/table_name": "batuta.chunks"},
     )
     def embed(context: dg.AssetExecutionContext, runtime: Runtime) -> dg.MaterializeResult[Any]:
-        from batuta_agents.retrieval import embed_new
+        from batuta_agents.retrieval.embed import embed_new
 
         scope = scope_of(context, graph)
         with runtime.connect("writer") as conn:
             batch = fix_batch(context, conn)
-            added = embed_new(conn, scope.product.name, batch)
+            added = embed_new(conn, scope.product.name, batch, runtime.now)
             conn.commit()
             row = conn.execute(
                 "select count(*) from batuta.chunks where product = %s", (scope.product.name,)

@@ -1,7 +1,8 @@
 """Which process runs a run, told apart from a later process with the same pid.
 
-A worker is named by host, boot, pid and kernel start time, kept as a run tag. A process is said to be dead only on
-evidence: it was on this host, and it is gone, is a zombie, has another start time, or the host has booted since.
+A worker is named by host, boot, pid and kernel start time, kept as a run tag. A process is said to be dead
+only on evidence: it was on this host, and it is gone, is a zombie, has another start time, or the host has
+booted since.
 """
 
 import os

@@ -1,7 +1,9 @@
-"""Makes Dagster sensors of what listens: what landed, which events trigger pipelines, which pipelines are due.
+"""Makes Dagster sensors of what listens: what landed, which events trigger pipelines, which pipelines are
+due.
 
-One sensor per connector, one for all triggers, one for all clocks, however many products there are. Each reads the
-event log by batch number under a deadline, and each may be killed at any moment: nothing is lost, nothing runs twice.
+One sensor per connector, one for all triggers, one for all clocks, however many products there are. Each
+reads the event log by batch number under a deadline, and each may be killed at any moment: nothing is lost,
+nothing runs twice.
 """
 
 import json
@@ -14,10 +16,11 @@ from typing import Any, TypeAlias
 import dagster as dg
 import psycopg
 
+from batuta.landing.reader import last_batch
 from batuta.manifests.graph import CompiledGraph
 from sensors import run_tags
 from sensors.due import DueRun, FiresAt, due_runs
-from sensors.landed import Landed, last_batch, parse_position, read_news
+from sensors.landed import Landed, parse_position, read_news
 from sensors.triggers import Trigger, Window, claim, concerned, mark_launched, requested, triggers
 
 Connect: TypeAlias = Callable[[], psycopg.Connection[Any]]
@@ -41,7 +44,8 @@ ACTIVE = (
 def landed_sensor(
     connector: str, *, products: dg.DynamicPartitionsDefinition, connect: Connect
 ) -> dg.SensorDefinition:
-    """Reports, per dataset and product of a connector, that its source asset has news, with the batch as data version.
+    """Reports, per dataset and product of a connector, that its source asset has news, with the batch as data
+    version.
 
     Only what changed is reported. A product is added to the partitions when its first event has landed.
     """
@@ -136,7 +140,7 @@ def trigger_sensor(
 
     @dg.sensor(
         name="event_triggers",
-        description="Launches the pipelines that events trigger, one run for all that came since the last one.",
+        description="Launches the pipelines that events trigger, one run for all that came since.",
         jobs=[*jobs, refresh],
         minimum_interval_seconds=1,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -152,16 +156,20 @@ def trigger_sensor(
             candidates = [t for t in listed if t.name in waiting]
             closed = gate(conn) if candidates else None
             windows, left = list(again), set[str]()
+            unseen = {(window.pipeline, window.product) for window in again}
             for trigger in candidates:
-                if closed or _is_active(context.instance, trigger):
+                open_window = (trigger.pipeline, trigger.product) in unseen
+                if closed or open_window or _is_active(context.instance, trigger):
                     left.add(trigger.name)
                 elif (window := claim(conn, trigger, end, clock())) is not None:
                     windows.append(window)
         zones = {(t.pipeline, t.product): t.timezone for t in listed}
         asked = [w for w in windows if (w.pipeline, w.product) in zones]
         requests = [window_request(w, zones[w.pipeline, w.product]) for w in asked]
+        if closed == NEVER_REFRESHED:
+            requests.extend(first_refresh(end))
         return dg.SensorResult(
-            run_requests=requests or (first_refresh(end) if closed == NEVER_REFRESHED else None),
+            run_requests=requests,
             skip_reason=None if requests else _skip_reason(closed, left, end),
             dynamic_partitions_requests=add_products(context.instance, products, {w.product for w in asked}),
             cursor=TriggerPosition(end, frozenset(left)).text(),
@@ -239,7 +247,7 @@ def due_sensor(
 
     @dg.run_status_sensor(
         name="due_pipelines",
-        description="Launches the pipelines that are due when their shared refresh of the marts has succeeded.",
+        description="Launches the pipelines that are due when their refresh of the marts has succeeded.",
         run_status=dg.DagsterRunStatus.SUCCESS,
         monitored_jobs=[refresh],
         request_jobs=list(jobs),

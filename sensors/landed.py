@@ -1,6 +1,7 @@
 """What has landed since a position of the event log, per dataset and product: what the source assets report.
 
-Reads by batch number, in slices and under a deadline, so that catching up never holds a tick. No Dagster here.
+Reads by batch number, in slices and under a deadline, so that catching up never holds a tick. No Dagster
+here.
 """
 
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
+
+from batuta.landing.reader import last_batch
 
 SLICE_BATCHES = 2_000
 
@@ -49,8 +52,8 @@ def read_news(
 ) -> News:
     """Sum up what a connector landed after a batch.
 
-    A position beyond the log's end (the log was restored from an older backup) starts from the beginning: reporting
-    once more is harmless, missing something is not.
+    A position beyond the log's end (the log was restored from an older backup) starts from the beginning:
+    reporting once more is harmless, missing something is not.
     """
     end = last_batch(conn)
     position = after if after <= end else 0
@@ -69,12 +72,6 @@ def read_news(
         for (product, dataset), (rows, batch, at) in sorted(found.items())
     )
     return News(position, landed, complete=position >= end)
-
-
-def last_batch(conn: psycopg.Connection[Any]) -> int:
-    """The newest committed batch; 0 for an empty log."""
-    row = conn.execute("select coalesce(max(batch), 0) from batuta.batches").fetchone()
-    return int(row[0]) if row else 0
 
 
 def _totals(

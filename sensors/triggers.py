@@ -1,7 +1,8 @@
 """Events that trigger pipelines, coalesced: one window of the log per run, each event in exactly one window.
 
-A window is a row, committed before its run is asked for. Whatever dies in between, the window is still there as
-`requested` and is asked for again under the same run key, which Dagster answers with the same run. No Dagster here.
+A window is a row, committed before its run is asked for. Whatever dies in between, the window is still there
+as `requested` and is asked for again under the same run key, which Dagster answers with the same run. No
+Dagster here.
 """
 
 import hashlib
@@ -79,16 +80,16 @@ def concerned(
 def claim(conn: psycopg.Connection[Any], trigger: Trigger, upto: int, now: datetime) -> Window | None:
     """Put what is new for a trigger into a window of its own, in one transaction; None where nothing is.
 
-    New is what lies behind the pipeline's cursor, which the last successful run moved, and behind the last window.
-    While a window is still `requested`, nothing is claimed.
+    New is what lies behind the pipeline's cursor, which the last successful run moved, and behind the last
+    window. While a window is still `requested`, nothing is claimed.
     """
     with conn.transaction():
         base = _base(conn, trigger)
         if base is None or base >= upto:
             return None
         where = (trigger.product, base, upto, *_type_filter(trigger.patterns))
-        count, keys = conn.execute(_MATCHING, where).fetchone() or (0, None)
-        if not count:
+        count, keys = conn.execute(_MATCHING, where).fetchone() or (0, b"")
+        if not count or keys is None:
             return None
         text = f"{trigger.pipeline}\0{trigger.product}\0{base}\0{upto}\0".encode()
         digest = hashlib.sha256(text + bytes(keys)).hexdigest()[:32]
@@ -135,7 +136,10 @@ from batuta.trigger_windows
 where pipeline = %(pipeline)s and product = %(product)s
 """
 
-_WHERE = "where product = %s and batch > %s and batch <= %s and (type = any(%s::text[]) or type like any(%s::text[]))"
+_WHERE = """
+where product = %s and batch > %s and batch <= %s
+    and (type = any(%s::text[]) or type like any(%s::text[]))
+"""
 
 _MATCHING = f"select count(*), string_agg(key, ''::bytea order by batch, key) from batuta.events {_WHERE}"
 
