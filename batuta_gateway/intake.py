@@ -31,8 +31,8 @@ _log = get_logger(__name__)
 
 Intent: TypeAlias = tuple[Delivery, Parse]
 
-# SQLSTATE classes in which the server, not the row, is the trouble: connection, resources, operator, system.
-_SERVER_TROUBLE: Final = frozenset({"08", "25", "40", "53", "55", "57", "58", "XX"})
+# SQLSTATE class of limits a single row can run into, such as the size of an index entry.
+_LIMIT_EXCEEDED: Final = "54"
 _STATEMENT_TIMEOUT: Final = "set statement_timeout = '30s'"
 _LOOP_BYTES: Final = 65_536
 
@@ -216,7 +216,7 @@ class Intake:
             except LandingFailed as error:
                 broken = self._connection is None or self._connection.closed
                 self._recover()
-                if not broken and not _is_server_trouble(error.__cause__):
+                if not broken and _is_to_blame(error.__cause__):
                     raise
                 _log.error("database in trouble", reason=error.message, kind=_kind(error), broken=broken)
                 if last or not broken:
@@ -250,6 +250,8 @@ class Intake:
         try:
             self._connection.rollback()
         except psycopg.Error:
+            pass
+        if self._connection.closed:
             self._disconnect()
 
     def _disconnect(self) -> None:
@@ -279,7 +281,8 @@ def _kind(error: Exception) -> str:
     return type(error.__cause__ or error).__name__
 
 
-def _is_server_trouble(cause: BaseException | None) -> bool:
-    if not isinstance(cause, psycopg.Error):
-        return False
-    return cause.sqlstate is None or cause.sqlstate[:2] in _SERVER_TROUBLE
+def _is_to_blame(cause: BaseException | None) -> bool:
+    """Whether a row can be the cause of this, rather than the server."""
+    if isinstance(cause, psycopg.DataError | psycopg.IntegrityError):
+        return True
+    return isinstance(cause, psycopg.Error) and (cause.sqlstate or "").startswith(_LIMIT_EXCEEDED)

@@ -76,7 +76,7 @@ def signed_shopify(
     webhook_id: str = "b54557e4-bdd9-4b37-8a5f-bf7d70bcd043",
     secret: bytes = SHOPIFY_SECRET,
     shop: str = SHOP,
-    **headers: str,
+    headers: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, str], bytes]:
     """Headers and body of a Shopify webhook."""
     body = payload if isinstance(payload, bytes) else orjson.dumps(payload)
@@ -92,7 +92,7 @@ def signed_shopify(
             "x-shopify-event-id": "98880550-7158-44d4-b7cd-2c97c8a091b5",
             "x-shopify-triggered-at": "2025-11-12T11:00:02.877041743Z",
         }
-        | headers,
+        | dict(headers or {}),
         body,
     )
 
@@ -138,7 +138,7 @@ def signed_github(
     event: str = "pull_request",
     delivery_id: str = "72d3162e-cc78-11e3-81ab-4c9367dc0958",
     secret: bytes = GITHUB_SECRET,
-    **headers: str,
+    headers: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, str], bytes]:
     """Headers and body of a GitHub webhook."""
     body = payload if isinstance(payload, bytes) else orjson.dumps(payload)
@@ -149,7 +149,7 @@ def signed_github(
             "x-github-delivery": delivery_id,
             "x-hub-signature-256": "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest(),
         }
-        | headers,
+        | dict(headers or {}),
         body,
     )
 
@@ -166,6 +166,7 @@ def cloud_event(identifier: str = "b6f6a4b0-7a0b-4d0d-9a7b-2a3c1f2e1a90", **chan
         "data": {
             "spend_id": identifier,
             "channel": "search",
+            "kind": "media",
             "amount": "120.50",
             "currency": "BRL",
             "period_start": "2025-11-11",

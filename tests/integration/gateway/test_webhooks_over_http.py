@@ -13,7 +13,13 @@ import orjson
 import pytest
 
 from tests.support.gateway_server import MAX_BODY_BYTES, Running
-from tests.support.vendor_deliveries import GITHUB_SECRET, pull_request, shopify_order, signed_github, signed_shopify
+from tests.support.vendor_deliveries import (
+    GITHUB_SECRET,
+    pull_request,
+    shopify_order,
+    signed_github,
+    signed_shopify,
+)
 
 SHOPIFY = "/webhooks/arcsat/shopify"
 GITHUB = "/webhooks/arcsat/github"
@@ -68,13 +74,17 @@ def test_a_product_with_two_shops_needs_the_account_in_the_address(gateway: Runn
 def test_a_pull_request_lands_and_a_ping_does_not(gateway: Running):
     answered = post(gateway, GITHUB, signed_github(pull_request(), delivery_id="pr-1"))
     assert answered.json() == {"status": "landed", "id": "pr-1"}
-    ping = post(gateway, GITHUB, signed_github({"zen": "Keep it simple."}, event="ping", delivery_id="ping-1"))
+    ping = post(
+        gateway, GITHUB, signed_github({"zen": "Keep it simple."}, event="ping", delivery_id="ping-1")
+    )
     assert (ping.status_code, ping.json()) == (200, {"status": "filtered"})
     assert events_of(gateway, "ping-1") == []
 
 
 def test_an_unknown_event_is_accepted(gateway: Running):
-    sent = signed_github({"action": "frobbed", "repository": pull_request()["repository"]}, event="frob", delivery_id="f")
+    sent = signed_github(
+        {"action": "frobbed", "repository": pull_request()["repository"]}, event="frob", delivery_id="f"
+    )
     assert post(gateway, GITHUB, sent).json()["status"] == "landed"
     assert events_of(gateway, "f")[0][0] == "com.github.frob.frobbed"
 
@@ -98,7 +108,9 @@ def test_what_is_signed_but_unacceptable_is_kept_in_quarantine(
     answered = post(gateway, SHOPIFY, sent)
     content = answered.json()
     assert (answered.status_code, content["status"], content["reason_code"]) == (202, "quarantined", code)
-    rows = gateway.query("select reason_code, product, payload from batuta.quarantine where id = %s", content["id"])
+    rows = gateway.query(
+        "select reason_code, product, payload from batuta.quarantine where id = %s", content["id"]
+    )
     [(stored_code, product, payload)] = rows
     assert (stored_code, product) == (code, "arcsat")
     assert b"myshopify" not in bytes(payload)
@@ -109,7 +121,7 @@ def test_what_is_signed_but_unacceptable_is_kept_in_quarantine(
     [
         (SHOPIFY, ({"content-type": "application/json"}, b"{}")),
         (SHOPIFY, signed_shopify(shopify_order(), secret=b"wrong")),
-        (SHOPIFY, signed_shopify(shopify_order(), **{"x-shopify-hmac-sha256": "é"})),
+        (SHOPIFY, signed_shopify(shopify_order(), headers={"x-shopify-hmac-sha256": "é"})),
         (GITHUB, signed_github(pull_request(), secret=b"wrong")),
         (GITHUB, ({"content-type": "application/json", "x-hub-signature": "sha1=0"}, b"{}")),
         ("/webhooks/nosecret/shopify", signed_shopify(shopify_order(), secret=b"")),
@@ -159,15 +171,23 @@ def test_another_method_is_not_allowed(gateway: Running):
 
 @pytest.mark.parametrize(
     "content_type",
-    ["", "application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x", "application/json; charset=utf-16"],
+    [
+        "",
+        "application/x-www-form-urlencoded",
+        "text/plain",
+        "multipart/form-data; boundary=x",
+        "application/json; charset=utf-16",
+    ],
 )
 def test_another_content_type_is_refused(gateway: Running, content_type: str):
-    sent = signed_github(pull_request(), **{"content-type": content_type})
+    sent = signed_github(pull_request(), headers={"content-type": content_type})
     assert post(gateway, GITHUB, sent).status_code == 415
 
 
 def test_a_charset_of_utf_8_is_fine(gateway: Running):
-    sent = signed_github(pull_request(), delivery_id="charset", **{"content-type": "application/json; charset=UTF-8"})
+    sent = signed_github(
+        pull_request(), delivery_id="charset", headers={"content-type": "application/json; charset=UTF-8"}
+    )
     assert post(gateway, GITHUB, sent).status_code == 200
 
 
@@ -218,7 +238,11 @@ def test_a_header_sent_twice_is_taken_for_neither(gateway: Running):
     headers, body = signed_shopify(shopify_order(), webhook_id="twice")
     connection = http.client.HTTPConnection(gateway.address.removeprefix("http://"), timeout=10)
     connection.putrequest("POST", SHOPIFY)
-    for name, value in [*headers.items(), ("X-Shopify-Hmac-Sha256", "forged"), ("Content-Length", str(len(body)))]:
+    for name, value in [
+        *headers.items(),
+        ("X-Shopify-Hmac-Sha256", "forged"),
+        ("Content-Length", str(len(body))),
+    ]:
         connection.putheader(name, value)
     connection.endheaders(body)
     assert connection.getresponse().status == 401

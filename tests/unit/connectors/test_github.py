@@ -134,9 +134,9 @@ def test_what_belongs_to_no_repository_has_a_source_too(payload: dict[str, Any],
 
 
 def test_an_enterprise_server_is_another_site():
-    event = read(pull_request(), **{"x-github-enterprise-host": "GitHub.Example.com"}).event
+    event = read(pull_request(), headers={"x-github-enterprise-host": "GitHub.Example.com"}).event
     assert event.source == "https://github.example.com/avila-inc/arcsat"
-    assert rejection(pull_request(), **{"x-github-enterprise-host": "a/b"}).code == "headers"
+    assert rejection(pull_request(), headers={"x-github-enterprise-host": "a/b"}).code == "headers"
 
 
 def test_a_person_is_never_a_subject():

@@ -110,26 +110,28 @@ def test_a_missing_header_is_named(header: str):
 
 
 def test_the_payload_s_time_stands_in_for_the_header_s():
-    candidate = read(shopify_order(), **{"x-shopify-triggered-at": ""})
+    candidate = read(shopify_order(), headers={"x-shopify-triggered-at": ""})
     assert candidate.event.time == datetime(2025, 11, 12, 11, 0, 1, tzinfo=UTC)
     transaction = {"id": 9, "created_at": "2025-11-12T08:00:00-03:00", "status": "success"}
-    candidate = read(transaction, topic="order_transactions/create", **{"x-shopify-triggered-at": ""})
+    candidate = read(transaction, topic="order_transactions/create", headers={"x-shopify-triggered-at": ""})
     assert candidate.event.time == datetime(2025, 11, 12, 11, tzinfo=UTC)
     assert candidate.version == "2025-11-12T11:00:00Z success"
 
 
 def test_no_time_is_invented():
     no_header = {"x-shopify-triggered-at": ""}
-    assert rejection({"id": 1}, **no_header).code == "time"
-    assert rejection({"id": 1, "updated_at": "yesterday"}, **no_header).code == "time"
+    assert rejection({"id": 1}, headers=no_header).code == "time"
+    assert rejection({"id": 1, "updated_at": "yesterday"}, headers=no_header).code == "time"
     assert (
-        rejection({"shop_id": 1, "created_at": "2025-11-12T08:00:00Z"}, topic="shop/redact", **no_header).code
+        rejection(
+            {"shop_id": 1, "created_at": "2025-11-12T08:00:00Z"}, topic="shop/redact", headers=no_header
+        ).code
         == "time"
     )
 
 
 def test_a_time_that_is_none_is_refused():
-    found = rejection(shopify_order(), **{"x-shopify-triggered-at": "12 Nov 2025"})
+    found = rejection(shopify_order(), headers={"x-shopify-triggered-at": "12 Nov 2025"})
     assert (found.code, found.field) == ("headers", shopify.TRIGGERED_AT)
 
 
