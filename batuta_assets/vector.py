@@ -29,14 +29,17 @@ def vector_asset(asset: CompiledAsset, graph: CompiledGraph) -> dg.AssetsDefinit
         scope = scope_of(context, graph)
         with runtime.connect("writer") as conn:
             batch = fix_batch(context, conn)
-            added = embed_new(conn, scope.product.name, batch, runtime.now)
+            done = embed_new(conn, scope.product.name, batch, runtime.now)
             conn.commit()
             row = conn.execute(
                 "select count(*) from batuta.chunks where product = %s", (scope.product.name,)
             ).fetchone()
         return dg.MaterializeResult(
             metadata={
-                "chunks_added": added,
+                "chunks_written": done.chunks,
+                "texts_embedded": done.texts,
+                "entities_removed": done.removed,
+                "model": done.model_digest,
                 "dagster/partition_row_count": int(row[0]) if row else 0,
                 "batch_to": batch,
             },
