@@ -114,7 +114,7 @@ class Contracts:
                 return contract
         raise NoContract(f"there is no contract {name}" + (f" in version {version}" if version else ""))
 
-    def _for_type(self, type: str) -> Contract:  # noqa: A002
+    def _for_type(self, type: str) -> Contract:
         """The contract in force for an event type.
 
         Raises:

@@ -268,7 +268,7 @@ _COMMON_DATE_TIME: Final = re.compile(
 
 def is_date(text: str) -> bool:
     """Whether a text is a date that exists, as 2025-11-12."""
-    if len(text) != 10 or not text.isascii():
+    if len(text) != 10 or text[4] != "-" or text[7] != "-" or not text.isascii():
         return False
     try:
         date.fromisoformat(text)
