@@ -300,9 +300,9 @@ def _lineage_record(conn: psycopg.Connection[Any], digest: str) -> str:
 def _look_up(
     conn: psycopg.Connection[Any], product: str, refs: Iterable[tuple[str, str]]
 ) -> tuple[FactEvent, ...]:
-    from batuta.landing.prepare import digest
+    from batuta.events.event import event_key
 
-    keys = {digest(product, source, id): (source, id) for source, id in sorted(refs)}
+    keys = {event_key(product, source, id): (source, id) for source, id in sorted(refs)}
     rows = conn.execute(
         "select key, type, received_at from batuta.events where key = any(%s)", (list(keys),)
     ).fetchall()

@@ -120,7 +120,9 @@ class _Finding:
 
 def disagreements(order: Mapping[str, Any], tolerance: Decimal) -> Iterator[Disagreement]:
     """Every way in which an order's payments do not settle it by more than `tolerance`."""
-    captured, refunded, total = order["captured"], order["refunded"], order["total_price"]
+    captured: Decimal = order["captured"]
+    refunded: Decimal = order["refunded"]
+    total: Decimal = order["total_price"]
     if not order["has_order"]:
         yield Disagreement("transaction_without_order", _NOTHING, captured - refunded)
         return
@@ -280,7 +282,7 @@ def _record_outcome(
         if finding.order["currency"] == context.currency:
             difference = abs(finding.disagreement.difference)
             greatest[finding.row] = max(difference, greatest.get(finding.row, _NOTHING))
-    value_at_risk = sum(greatest.values(), _NOTHING)
+    value_at_risk = sum(greatest.values(), start=_NOTHING)
     lineage = _lineage(orders, [finding.row for finding in findings])
     context.fact("mismatched", len({finding.row for finding in findings}), "count", lineage)
     context.fact("value_at_risk", value_at_risk, context.money, lineage)

@@ -203,9 +203,9 @@ def test_a_mismatch_can_be_followed_to_its_events_and_said_in_portuguese(live: L
         render(text, analysis.facts, "pt-BR").replace("\N{NO-BREAK SPACE}", " ")
         for text in analysis.narrative
     ]
+    totals = "R$ 1.334,56 vendidos, R$ 1.100,00 recebidos e R$ 0,00 devolvidos"
     assert said == [
-        "Foram conferidos 2 pedidos dos 90 dias até 12/11/2025: R$ 1.334,56 vendidos, R$ 1.100,00 recebidos "
-        "e R$ 0,00 devolvidos.",
+        f"Foram conferidos 2 pedidos dos 90 dias até 12/11/2025: {totals}.",
         "1 pedido não confere; o valor em risco é de R$ 234,56.",
         "O maior grupo é “valor pago diferente do total”, com 1 pedido e diferença de R$ 234,56.",
     ]

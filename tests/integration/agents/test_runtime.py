@@ -9,8 +9,8 @@ import pytest
 
 from batuta.blobs import digest_of, get_blob
 from batuta.errors import BatutaError
+from batuta.events.event import event_key
 from batuta.facts import events_of_fact
-from batuta.landing.prepare import digest
 from batuta.skill_records import load_analysis
 from batuta.warehouse.connection import connect
 from batuta_agents.model import SkillRequest
@@ -129,7 +129,7 @@ def test_events_still_in_the_log_are_told_from_those_retention_removed(live: Liv
             "insert into batuta.events (received_at, batch, key, product, source, id, type, time, connector, dataset, "
             "dataschema, data, decision) values (now(), 1, %s, 'arcsat', 'shop', 'order-1', 't', now(), 'shopify', "
             "'orders', 'c', '{}', %s)",
-            (digest("arcsat", "shop", "order-1"), bytes(16)),
+            (event_key("arcsat", "shop", "order-1"), bytes(16)),
         )
     result = live.run(SKILL)
 

@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -99,7 +100,9 @@ def test_a_value_survives_its_json_form(recorded: tuple[FactValue, str]) -> None
 
 
 @given(st.lists(st.tuples(st.text("ab /"), st.text("ab1"))), st.randoms())
-def test_a_set_of_events_has_one_digest_however_it_is_listed(refs: list[tuple[str, str]], random) -> None:
+def test_a_set_of_events_has_one_digest_however_it_is_listed(
+    refs: list[tuple[str, str]], random: Random
+) -> None:
     shuffled = list(refs)
     random.shuffle(shuffled)
     assert events_digest(shuffled) == events_digest(refs)

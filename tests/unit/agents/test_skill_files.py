@@ -104,7 +104,7 @@ def test_a_version_names_the_code_queries_and_narratives() -> None:
 
 
 def test_an_unknown_skill_names_the_nearest() -> None:
-    with pytest.raises(UnknownSkill, match="did you mean 'vox.crm.playbook'"):
+    with pytest.raises(UnknownSkill, match=r"did you mean 'vox\.crm\.playbook'"):
         find_skill("vox.crm.playbok")
 
 
