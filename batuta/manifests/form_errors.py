@@ -95,7 +95,9 @@ def _form_problems(
         elif detail["type"] == "too_short" and _value_at(value, path):
             continue  # its entries are wrong, and reported, but there are some
         elif detail["type"] != "extra_forbidden":
-            problems.append(_at_value(source, path, _sentence(detail, _value_at(value, path))))
+            found = _value_at(value, path)
+            place = _at_key if found is None else _at_value
+            problems.append(place(source, path, _sentence(detail, found)))
     return tuple(dict.fromkeys(problems))
 
 

@@ -161,7 +161,7 @@ class _Schemas:
                 path: FieldPath = ("spec", "contracts", name)
                 file = self._root / ref
                 if not file.is_file():
-                    message = f"no file {ref} in {self._root}; write the schema or mend the reference"
+                    message = f"no file {ref} in the project folder; write the schema or mend the reference"
                     problems.append(Problem(source.value_position(path), dotted(path), message))
                     continue
                 schema, wrong = self.read(file)

@@ -8,6 +8,8 @@ from typing import Literal
 FieldPath = tuple[str | int, ...]
 Severity = Literal["error", "warning"]
 
+_SHORT = 5  # letters; in so short a word one slip leaves little in common
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
@@ -57,7 +59,8 @@ def dotted(path: FieldPath) -> str:
 def closest(word: str, candidates: Iterable[str]) -> str | None:
     """The candidate that `word` was probably meant to be."""
     by_lower = {candidate.lower(): candidate for candidate in sorted(candidates, reverse=True)}
-    matches = difflib.get_close_matches(word.lower(), sorted(by_lower), n=1, cutoff=0.7)
+    cutoff = 0.6 if len(word) <= _SHORT else 0.75
+    matches = difflib.get_close_matches(word.lower(), sorted(by_lower), n=1, cutoff=cutoff)
     return by_lower[matches[0]] if matches else None
 
 

@@ -12,6 +12,7 @@ from io import StringIO
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
@@ -97,7 +98,11 @@ def read_yaml(content: bytes, file: str) -> tuple[tuple[YamlDocument, ...], tupl
 
 def _nodes(text: str, file: str, problems: list[Problem]) -> Iterator[Node]:
     try:
-        yield from YAML(typ="safe", pure=True).compose_all(StringIO(text))
+        yaml = YAML(typ="safe", pure=True)
+        yaml.Composer = _BoundedComposer
+        yield from yaml.compose_all(StringIO(text))
+    except _Refused as refused:
+        problems.append(_problem(file, refused.mark, refused.message))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
@@ -105,10 +110,30 @@ def _nodes(text: str, file: str, problems: list[Problem]) -> Iterator[Node]:
         problems.append(_problem(file, place, f"not YAML: {reason}"))
     except ReaderError as error:
         problems.append(_problem(file, _mark_after(text[: error.position]), f"not YAML: {error.reason}"))
-    except RecursionError:
-        problems.append(_problem(file, (0, 0), f"nested deeper than {MAX_DEPTH} levels"))
     except (YAMLError, ValueError) as error:
         problems.append(_problem(file, (0, 0), f"not YAML: {error}"))
+
+
+class _BoundedComposer(Composer):
+    """Stops at a file too deep or too large while it is being read, not after."""
+
+    def __init__(self, loader: Any = None) -> None:
+        super().__init__(loader)
+        self.warn_double_anchors = False
+        self._depth = 0
+        self._count = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self._depth += 1
+        self._count += 1
+        if self._depth > MAX_DEPTH + 1 or self._count > MAX_NODES:
+            mark = self.parser.peek_event().start_mark
+            deep = self._depth > MAX_DEPTH + 1
+            reason = f"nested deeper than {MAX_DEPTH} levels" if deep else f"more than {MAX_NODES} values"
+            raise _Refused((mark.line + 1, mark.column + 1), (), reason)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 class _Reader:
@@ -128,7 +153,7 @@ class _Reader:
         if self._count > MAX_NODES:
             raise _Refused(mark, (), f"more than {MAX_NODES} values once aliases are written out")
         if depth > MAX_DEPTH:
-            raise _Refused(mark, (), f"nested deeper than {MAX_DEPTH} levels")
+            raise _Refused(mark, (), f"nested deeper than {MAX_DEPTH} levels once aliases are written out")
         if id(node) in self._open:
             raise _Refused(mark, path, "an alias inside the value it stands for")
         self.values.setdefault(path, mark)

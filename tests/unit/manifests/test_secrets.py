@@ -1,0 +1,47 @@
+"""Secrets are fetched where the manifest says, and what is missing is named by its field."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from batuta.manifests.models import SecretRef
+from batuta.secrets import SecretMissing, resolve_secrets
+
+
+@dataclass(frozen=True)
+class Folder:
+    secrets_dir: Path
+
+
+def test_secrets_come_from_files_and_variables_in_the_order_written(tmp_path: Path) -> None:
+    (tmp_path / "shop").write_bytes(b"from the file\n")
+    refs = (SecretRef(env="SHOP"), SecretRef(file="shop"))
+
+    assert resolve_secrets(refs, Folder(tmp_path), environment={"SHOP": "from the variable"}) == (
+        b"from the variable",
+        b"from the file",
+    )
+
+
+@pytest.mark.parametrize(
+    ("ref", "message"),
+    [
+        (SecretRef(env="SHOP"), r"Product shop: spec.secretRefs\[0\]: environment variable SHOP is not set"),
+        (SecretRef(file="none"), r"secretRefs\[0\]: secret file .*none cannot be read: No such file"),
+        (SecretRef(file="empty"), r"secretRefs\[0\]: secret file .*empty is empty"),
+    ],
+)
+def test_a_missing_secret_names_the_field_that_refers_to_it(
+    tmp_path: Path, ref: SecretRef, message: str
+) -> None:
+    (tmp_path / "empty").touch()
+
+    with pytest.raises(SecretMissing, match=message):
+        resolve_secrets([ref], Folder(tmp_path), where="Product shop: spec.secretRefs", environment={})
+
+
+@pytest.mark.parametrize("name", ["../key", "/etc/passwd", ".hidden", "a/../b", "a b"])
+def test_a_secret_file_stays_inside_the_secrets_folder(name: str) -> None:
+    with pytest.raises(ValueError, match="pattern"):
+        SecretRef(file=name)
