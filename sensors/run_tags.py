@@ -1,6 +1,7 @@
 """The tags that runs of pipelines carry, and what they mean.
 
-Values are names, dates, numbers and digests only: tags are kept in Dagster's storage and shown to every operator.
+Values are names, dates, numbers and digests only: tags are kept in Dagster's storage and shown to every
+operator.
 """
 
 PIPELINE = "batuta/pipeline"
