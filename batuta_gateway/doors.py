@@ -7,9 +7,9 @@ as they were.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from batuta.errors import BatutaError
@@ -68,12 +68,15 @@ class Entrance:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._bundle = bundle_path(settings.home)
+        # As texts: they are looked at before every request.
+        self._watched = (str(self._bundle), str(settings.secrets_dir))
         self._seen: tuple[object, ...] | None = None
         self._doors = NO_DOORS
 
     def doors(self) -> Doors:
         """The doors of the bundle in force."""
-        stamp = (_stamp(bundle_path(self._settings.home)), _stamp(self._settings.secrets_dir))
+        stamp = tuple(_stamp(path) for path in self._watched)
         if stamp != self._seen:
             self._seen = stamp
             self._reload()
@@ -81,7 +84,7 @@ class Entrance:
 
     def _reload(self) -> None:
         try:
-            graph = read_bundle(bundle_path(self._settings.home))
+            graph = read_bundle(self._bundle)
         except BatutaError as error:
             _log.warning(
                 "bundle not read",
@@ -129,9 +132,9 @@ def _door(
     return Door(product.name, connector, binding.account, secrets, accepts_unsigned)
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def _stamp(path: str) -> tuple[int, int, int] | None:
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116 - half the time of Path.stat
     except OSError:
         return None
     return (found.st_mtime_ns, found.st_size, found.st_ino)
