@@ -6,7 +6,7 @@ ALLOWED holds one regular expression a line; a reason must match one of them fro
 import re
 import sys
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 
 def unexpected(junit: Path, allowed: Path) -> list[str]:
@@ -14,7 +14,7 @@ def unexpected(junit: Path, allowed: Path) -> list[str]:
     lines = allowed.read_text(encoding="utf-8").splitlines()
     patterns = [re.compile(line) for line in lines if line.strip() and not line.startswith("#")]
     found: list[str] = []
-    for case in ElementTree.parse(junit).iter("testcase"):
+    for case in ET.parse(junit).iter("testcase"):
         for skipped in case.findall("skipped"):
             reason = skipped.get("message", "")
             if not any(pattern.match(reason) for pattern in patterns):
