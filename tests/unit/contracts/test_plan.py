@@ -148,7 +148,7 @@ def kept(schema: dict[str, Any], value: Any) -> Any:
     return value
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(CASES)
 def test_the_plan_allows_what_json_schema_allows_and_keeps_what_the_contract_names(
     masker: Masker, case: tuple[dict[str, Any], Any]

@@ -96,9 +96,8 @@ def test_a_wrong_attribute_is_named_and_its_value_is_not(field: str, value: Any)
     ],
 )
 def test_extensions_are_held_to_the_specification(name: str, value: Any) -> None:
-    attributes: dict[str, Any] = GOOD | {"extensions": {name: value}}
     with pytest.raises(InvalidEvent):
-        Event.create(**attributes)
+        Event.create(**GOOD, extensions={name: value})
 
 
 @pytest.mark.parametrize(
@@ -112,7 +111,9 @@ def test_data_of_any_depth_is_walked_without_recursion() -> None:
     deep: dict[str, Any] = {}
     for _ in range(100_000):
         deep = {"a": deep}
-    assert Event.create(**(GOOD | {"data": deep})).data is deep
+    attributes = dict[str, Any](GOOD)
+    attributes["data"] = deep
+    assert Event.create(**attributes).data is deep
 
 
 @pytest.mark.parametrize(
