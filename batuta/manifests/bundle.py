@@ -3,7 +3,7 @@
 `current.json` is replaced atomically, so a reader sees the old graph or the new one and never half of either.
 """
 
-import json
+import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from batuta.errors import BatutaError
 from batuta.manifests.graph import CompiledGraph
 
-_FORMAT = 1
+_TAIL = b"}\n"
 
 
 class BundleError(BatutaError):
@@ -28,9 +28,7 @@ def bundle_path(home: Path) -> Path:
 def write_bundle(home: Path, graph: CompiledGraph) -> Path:
     """Write the graph under its digest, make it the one in force, and give its path."""
     current = bundle_path(home)
-    content = json.dumps(
-        {"format": _FORMAT, "digest": graph.digest, "graph": graph.document()}, ensure_ascii=False, indent=1
-    )
+    content = _head(graph.digest) + graph.canonical() + _TAIL
     try:
         current.parent.mkdir(parents=True, exist_ok=True)
         _replace(current.with_name(f"{graph.digest}.json"), content)
@@ -47,27 +45,35 @@ def read_bundle(path: Path) -> CompiledGraph:
     """Read a bundle and check it against its digest.
 
     Raises:
-        BundleError: there is none, or it has been changed.
+        BundleError: there is none, or it is not what was written.
     """
     try:
-        envelope = json.loads(path.read_text("utf-8"))
-        graph = CompiledGraph.model_validate(envelope["graph"])
-        digest = envelope["digest"]
+        content = path.read_bytes()
     except FileNotFoundError:
         raise BundleError(
             f"no manifests are applied yet: {path} is not there", hint="run batuta apply PATH"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-        raise BundleError(f"{path} cannot be read as a bundle", hint="run batuta apply PATH again") from error
-    if digest != graph.digest:
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror}", hint="check who may read it") from error
+    canonical = content[len(_head("0" * 64)) : -len(_TAIL)]
+    if content != _head(hashlib.sha256(canonical).hexdigest()) + canonical + _TAIL:
         raise BundleError(f"{path} is not what batuta apply wrote", hint="run batuta apply PATH again")
-    return graph
+    try:
+        return CompiledGraph.model_validate_json(canonical)
+    except ValidationError as error:
+        raise BundleError(
+            f"{path} was written by another version of BATUTA", hint="run batuta apply PATH again"
+        ) from error
 
 
-def _replace(path: Path, content: str) -> None:
+def _head(digest: str) -> bytes:
+    return b'{"digest":"%s","graph":' % digest.encode()
+
+
+def _replace(path: Path, content: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -116,11 +116,11 @@ class CompiledGraph(Compiled):
     @cached_property
     def digest(self) -> str:
         """SHA-256 over the canonical JSON of the graph, in hexadecimal."""
-        return content_digest(self.document())
+        return hashlib.sha256(self.canonical()).hexdigest()
 
-    def document(self) -> dict[str, Any]:
-        """The graph as JSON values."""
-        return self.model_dump(mode="json", by_alias=True)
+    def canonical(self) -> bytes:
+        """The graph as canonical JSON."""
+        return rfc8785.dumps(self.model_dump(mode="json", by_alias=True))
 
     def product(self, name: str) -> CompiledProduct | None:
         """The product of that name."""
