@@ -7,6 +7,7 @@ import sys
 import uvicorn
 
 from batuta.errors import BatutaError
+from batuta.ports import require_free
 from batuta.settings import Settings, get_settings
 from batuta.telemetry import configure_logging
 from batuta_gateway.app import create_app
@@ -15,8 +16,10 @@ from batuta_gateway.app import create_app
 def serve(settings: Settings) -> None:
     """Serve until told to stop; deliveries under way are finished first."""
     configure_logging(settings)
+    app = create_app(settings)
+    require_free(settings.gateway_host, settings.gateway_port, "BATUTA_GATEWAY_PORT")
     uvicorn.run(
-        create_app(settings),
+        app,
         host=settings.gateway_host,
         port=settings.gateway_port,
         access_log=False,

@@ -110,11 +110,16 @@ _TABLE: Final = (
         "releases",
         "release",
         "release.id",
-        "release.published_at, else release.created_at",
+        "release.published_at if that is what happened, else updated_at, published_at or created_at of the release",
     ),
     _github("issues.*", "issues", "issues", "issue", "issue.number", "issue.updated_at"),
     _github(
-        "push.pushed", "push", "pushes", "push", "ref", "head_commit.timestamp, else the time of receipt"
+        "push.pushed",
+        "push",
+        "pushes",
+        "push",
+        "ref",
+        "head_commit.timestamp, else repository.pushed_at, else the time of receipt",
     ),
     _github(
         "*",

@@ -124,7 +124,9 @@ def test_a_stranger_at_any_address(gateway: Running, path: list[str], method: st
     from urllib.parse import quote
 
     address = "/" + "/".join(quote(part, safe="") for part in path)
-    assert gateway.http.request(method, gateway.address + address, content=body).status_code in REFUSED | {200}
+    assert gateway.http.request(method, gateway.address + address, content=body).status_code in REFUSED | {
+        200
+    }
 
 
 @fuzz

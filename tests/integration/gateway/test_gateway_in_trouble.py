@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -220,3 +223,36 @@ def test_what_waits_is_committed_before_the_process_ends(database_url: str, tmp_
         sender.join()
         assert process.wait(15) in (0, -signal.SIGTERM)
     assert answers == [200]
+
+
+def started(settings: Any, port: int) -> subprocess.CompletedProcess[str]:
+    environ = os.environ | {
+        "BATUTA_GATEWAY_PORT": str(port),
+        "BATUTA_HOME": str(settings.home),
+        "BATUTA_DATABASE_URL": str(settings.database_url),
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "batuta_gateway"],
+        cwd=settings.project,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+def test_what_keeps_the_gateway_from_starting_is_said_in_a_sentence(tmp_path: Path):
+    settings = gateway_settings(tmp_path, "postgresql://postgres@127.0.0.1:1/none")
+    without_keys = started(settings, free_port())
+    assert without_keys.returncode == 1
+    assert "there are no master keys" in without_keys.stderr
+    install(settings)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused = started(settings, port)
+    assert refused.returncode == 1
+    assert str(port) in refused.stderr
+    assert "Traceback" not in without_keys.stderr + refused.stderr

@@ -121,6 +121,15 @@ def test_a_call_that_cannot_be_served_says_why(gateway: Running, content: Any, s
     assert answered.json()["message"]
 
 
+def test_the_runtime_itself_decides_and_its_run_is_named(gateway: Running):
+    answered = call(gateway, CALL | {"context": {"product": "arcsat"}})
+    assert (answered.status_code, answered.json()["code"]) == (403, "denied")
+    recorded = gateway.query(
+        "select status, caller from batuta.skill_runs where id = %s", answered.json()["runId"]
+    )
+    assert recorded == [("denied", "local")]
+
+
 def test_a_call_is_json(gateway: Running):
     token = (gateway.settings.secrets_dir / "local-token").read_text()
     headers = {"authorization": f"Bearer {token}", "content-type": "text/plain"}
