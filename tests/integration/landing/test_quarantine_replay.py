@@ -34,7 +34,7 @@ def landing(tmp_path: Path) -> Landing:
     return open_landing(tmp_path)
 
 
-def strict(delivery: Delivery):  # pyright: ignore[reportMissingParameterType]
+def strict(delivery: Delivery) -> Parsed:
     raise Rejected("topic", "this topic is not read yet")
 
 
