@@ -1,0 +1,168 @@
+"""The review as a mail: plain text, HTML with its charts by content id, and the whole page attached.
+
+The same review gives the same message but for its boundaries; the Message-ID comes from what is delivered to whom, so
+that a mail sent twice in a crash is recognised as one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime
+from typing import Final
+
+from batuta.facts import format_fact
+from batuta.reports import charts
+from batuta.reports.formats import long_date
+from batuta.reports.ledger import plain_words
+from batuta.reports.model import CAMPAIGN, KPI_REVIEW, PLAYBOOK, RECONCILE, Picture, Review, ReviewInputs
+from batuta.reports.page import PageModel, review_charts
+from batuta.reports.words import words_of
+
+WIDTH: Final = 76
+SHOWN_MISMATCHES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What a mail says, before it has sender and recipients."""
+
+    subject: str
+    text: str
+    html: str
+    pictures: tuple[Picture, ...]
+    attachment_name: str
+    attachment: str
+
+
+def write_letter(inputs: ReviewInputs, review: Review) -> Letter:
+    """The mail of a review."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    pictures = tuple(Picture(c.name, charts.png(c), c.description) for c in review_charts(inputs)[:3])
+    environment = Environment(
+        loader=PackageLoader("batuta.reports", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    model = PageModel(inputs)
+    rendered = environment.get_template("daily_review_mail.html.j2").render(
+        page=model,
+        words=model.words,
+        inputs=inputs,
+        notices=[notice.plain(model.locale) for notice in review.notices],
+        pictures=pictures,
+        titles={chart.name: chart.title for chart in review_charts(inputs)},
+        plain=plain_words,
+        shown=SHOWN_MISMATCHES,
+    )
+    return Letter(
+        subject=review.subject,
+        text=plain_text(inputs, review),
+        html=rendered,
+        pictures=pictures,
+        attachment_name=f"{inputs.product.name}-{inputs.business_date.isoformat()}.html",
+        attachment=review.html,
+    )
+
+
+def plain_text(inputs: ReviewInputs, review: Review) -> str:
+    """The review in plain text."""
+    words, locale = words_of(inputs.product.locale), inputs.product.locale
+    model = PageModel(inputs)
+    said: list[str] = [
+        f"{inputs.product.name} - {words['report']}",
+        long_date(inputs.business_date, locale),
+        "",
+        *_heading(words["summary"]),
+    ]
+    if review.notices:
+        said += [f"* {notice.plain(locale)}" for notice in review.notices]
+    else:
+        said.append(words["nothing_to_note"])
+    said += ["", *_heading(words["kpis"]), *_kpi_lines(model)]
+    for skill, title in (
+        (KPI_REVIEW, words["anomalies"]),
+        (RECONCILE, words["reconcile"]),
+        (PLAYBOOK, words["customers"]),
+        (CAMPAIGN, words["campaign"]),
+    ):
+        analysis = inputs.analyses.get(skill)
+        if analysis is None:
+            continue
+        texts = (
+            [anomaly["explanation"]["text"] for anomaly in analysis.output["anomalies"]] or [None]
+            if skill == KPI_REVIEW
+            else list(analysis.narrative)
+        )
+        said += ["", *_heading(title)]
+        for text in texts:
+            paragraph = words["anomalies_none"] if text is None else plain_words(text, analysis, locale)
+            said += [*textwrap.wrap(paragraph, WIDTH), ""]
+        said.pop()
+    said += ["", "-- ", *textwrap.wrap(words["attached"], WIDTH), *textwrap.wrap(words["written_by_template"], WIDTH)]
+    said += [model.freshness]
+    return "\n".join(line.replace("\N{NO-BREAK SPACE}", " ") for line in said) + "\n"
+
+
+def _heading(title: str) -> list[str]:
+    return [title, "-" * len(title)]
+
+
+def _kpi_lines(model: PageModel) -> list[str]:
+    locale, words = model.locale, model.words
+    rows: list[tuple[str, str, str]] = []
+    for series in model.inputs.series:
+        value, change = model.own.get(f"{series.kpi}.value"), model.own.get(f"{series.kpi}.change")
+        shown = format_fact(value, locale) if value else words["no_value"]
+        moved = f"({format_fact(change, locale, 'signed')} {words['week_before']})" if change and value else ""
+        rows.append((series.title, shown, moved))
+    names = max((len(name) for name, _, _ in rows), default=0)
+    values = max((len(value) for _, value, _ in rows), default=0)
+    return [f"{name:<{names}}  {value:>{values}}  {moved}".rstrip() for name, value, moved in rows]
+
+
+def message_id(identity: Sequence[str], sender: str) -> str:
+    """The Message-ID of a delivery: the same at every attempt."""
+    digest = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:32]
+    return f"<{digest}@{sender.rpartition('@')[2] or 'localhost'}>"
+
+
+def compose(letter: Letter, sender: str, recipients: Sequence[str], identifier: str, at: datetime) -> EmailMessage:
+    """The message, ready to be sent.
+
+    Args:
+        letter: what it says.
+        sender: address in From.
+        recipients: addresses in To.
+        identifier: its Message-ID.
+        at: its Date.
+    """
+    message = EmailMessage()
+    message["Subject"] = letter.subject
+    message["From"] = Address(display_name="BATUTA", addr_spec=sender)
+    message["To"] = ", ".join(recipients)
+    message["Date"] = format_datetime(at)
+    message["Message-ID"] = identifier
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(letter.text)
+    message.add_alternative(letter.html, subtype="html")
+    page = message.get_payload()[1]  # pyright: ignore[reportIndexIssue, reportArgumentType]
+    for picture in letter.pictures:
+        page.add_related(  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+            picture.png,
+            maintype="image",
+            subtype="png",
+            cid=f"<{picture.name}@batuta>",
+            filename=f"{picture.name}.png",
+            disposition="inline",
+        )
+    message.add_attachment(letter.attachment, subtype="html", filename=letter.attachment_name)
+    return message
