@@ -1,0 +1,1 @@
+"""Benchmarks with their peers, each measured in one run."""
