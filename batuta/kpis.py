@@ -40,7 +40,8 @@ _VALUES: Final = """
     )
     select
         k.kpi, c.title_en, c.title_pt, k.value, k.unit, k.currency, c.grain, c.time_window, k.business_date,
-        k.low, k.high, k.sample_size, k.basis, k.reason, c.direction, c.owner, c.definition_en, c.definition_pt,
+        k.numerator, k.denominator, k.low, k.high, k.sample_size, k.basis, k.reason,
+        c.direction, c.owner, c.definition_en, c.definition_pt,
         c.is_headline, c.is_live, k.batch,
         (select b.committed_at from batuta.batches as b where b.batch = k.batch)
     from batuta_live.live_kpi_daily as k
@@ -78,6 +79,8 @@ class KpiValue:
     grain: str
     window: str
     as_of: date
+    numerator: Decimal | None
+    denominator: Decimal | None
     low: Decimal | None
     high: Decimal | None
     sample_size: int | None

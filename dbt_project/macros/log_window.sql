@@ -6,14 +6,14 @@
     ]) }}
 {% endmacro %}
 
-{# Condition on `batch`: what this run of an intermediate model reads, up to the cut that all models of a run share. #}
-{% macro batches_of_this_run() -%}
+{# Condition on `batch`: what this run of a model reads, up to the cut that all models of a run share. #}
+{% macro batches_of_this_run(model) -%}
     batch <= coalesce((
         select position.up_to from {{ ref('int_log_position') }} as position
-        where position.model = '{{ this.identifier }}'
+        where position.model = '{{ model }}'
     ), 0)
     {%- if is_incremental() %}
-    and {{ batches_unread_by(this.identifier) }}
+    and {{ batches_unread_by(model) }}
     {%- endif %}
 {%- endmacro %}
 

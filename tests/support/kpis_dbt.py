@@ -1,8 +1,8 @@
 """dbt in this process, on a database of a test: importing it once spares three seconds a call."""
 
 import os
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch

@@ -8,4 +8,4 @@
     )
 }}
 
-{{ fold(order_states(batches_of_this_run()), order_key(), order_version()) }}
+{{ fold(order_states(batches_of_this_run('int_orders')), order_key(), order_version()) }}

@@ -7,4 +7,4 @@
     )
 }}
 
-{{ fold(catalogue_states(batches_of_this_run()), catalogue_key(), catalogue_version()) }}
+{{ fold(catalogue_states(batches_of_this_run('int_products')), catalogue_key(), catalogue_version()) }}

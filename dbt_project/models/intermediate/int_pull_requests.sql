@@ -8,4 +8,4 @@
     )
 }}
 
-{{ fold(pull_request_states(batches_of_this_run()), pull_request_key(), pull_request_version()) }}
+{{ fold(pull_request_states(batches_of_this_run('int_pull_requests')), pull_request_key(), pull_request_version()) }}

@@ -8,4 +8,4 @@
     )
 }}
 
-{{ fold(refund_states(batches_of_this_run()), refund_key(), refund_version()) }}
+{{ fold(refund_states(batches_of_this_run('int_refunds_reported')), refund_key(), refund_version()) }}

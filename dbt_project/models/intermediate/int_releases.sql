@@ -8,4 +8,4 @@
     )
 }}
 
-{{ fold(release_states(batches_of_this_run()), release_key(), release_version()) }}
+{{ fold(release_states(batches_of_this_run('int_releases')), release_key(), release_version()) }}

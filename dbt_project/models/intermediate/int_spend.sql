@@ -7,4 +7,4 @@
     )
 }}
 
-{{ fold(spend_states(batches_of_this_run()), spend_key(), spend_version()) }}
+{{ fold(spend_states(batches_of_this_run('int_spend')), spend_key(), spend_version()) }}

@@ -8,4 +8,4 @@
     )
 }}
 
-{{ fold(survey_states(batches_of_this_run()), survey_key(), survey_version()) }}
+{{ fold(survey_states(batches_of_this_run('int_surveys')), survey_key(), survey_version()) }}

@@ -8,4 +8,4 @@
     )
 }}
 
-{{ fold(transaction_states(batches_of_this_run()), transaction_key(), transaction_version()) }}
+{{ fold(transaction_states(batches_of_this_run('int_transactions')), transaction_key(), transaction_version()) }}

@@ -1,5 +1,6 @@
 """State is the newest version of each entity, whatever the order of arrival and wherever the batches are cut."""
 
+import itertools
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -60,14 +61,20 @@ State = dict[str, list[tuple[Any, ...]]]
 def happenings() -> list[LoggedEvent]:
     """A shop's spring: edits, removals, deletions, refunds told of three times, a payment that fails later."""
     returned = refund(
-        91, 3, "2024-03-12T12:00:00Z", "20.00",
+        91,
+        3,
+        "2024-03-12T12:00:00Z",
+        "20.00",
         transactions=[transaction(95, 3, "2024-03-12T12:00:00Z", "20.00", kind="refund", status="pending")],
-    )  # fmt: skip
+    )
     later = returned | {"transactions": [returned["transactions"][0] | {"status": "success"}]}
     failed = refund(
-        92, 2, "2024-03-14T12:00:00Z", "5.00",
+        92,
+        2,
+        "2024-03-14T12:00:00Z",
+        "5.00",
         transactions=[transaction(96, 2, "2024-03-14T12:00:00Z", "5.00", kind="refund", status="pending")],
-    )  # fmt: skip
+    )
     return [
         order(1, "2024-03-01T12:00:00Z", line(11, "50.00"), line(12, "10.00"), financial_status="pending"),
         order(1, "2024-03-01T12:00:00Z", line(11, "50.00"), updated="2024-03-02T12:00:00Z"),
@@ -108,7 +115,7 @@ def happenings() -> list[LoggedEvent]:
             updated="2024-03-13T12:00:00Z",
             financial_status="partially_refunded",
             refunds=[later],
-        ),  # fmt: skip
+        ),
         # Deleted; word of it may come before the order itself.
         order(4, "2024-03-11T12:00:00Z", line(41, "99.00"), customer="h1:duda"),
         order(
@@ -124,7 +131,7 @@ def happenings() -> list[LoggedEvent]:
             topic="orders.cancelled",
             updated="2024-03-17T12:00:00Z",
             cancelled_at="2024-03-17T12:00:00Z",
-        ),  # fmt: skip
+        ),
         paid(85, 5, "2024-03-16T12:00:00Z", "70.00"),
         catalogue(110, "2024-03-01T12:00:00Z", "Mesa"),
         catalogue(110, "2024-03-05T12:00:00Z", "Mesa de centro"),
@@ -153,7 +160,7 @@ def shuffled(seed: int) -> list[list[LoggedEvent]]:
         events += rng.choices(events, k=6)
         rng.shuffle(events)
     cuts = [0, *sorted(rng.randrange(len(events) + 1) for _ in range(PARTS - 1)), len(events)]
-    return [events[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    return [events[start:end] for start, end in itertools.pairwise(cuts)]
 
 
 def state(conn: psycopg.Connection[Any], product: str, *, live: bool) -> State:
@@ -163,14 +170,19 @@ def state(conn: psycopg.Connection[Any], product: str, *, live: bool) -> State:
         relation = (
             f"batuta_live.live_{name}" if live else RECORDED.get(name, f"batuta_intermediate.int_{name}")
         )
-        rows = conn.execute(
-            f"select {columns} from {relation} where product = %s order by {columns}", (product,)
-        )
-        found[name] = rows.fetchall()
+        found[name] = _rows(conn, columns, relation, product)
     if not live:
-        existing = f"select {COLUMNS['orders']} from batuta_intermediate.int_orders where product = %s and not is_deleted"
-        found["orders"] = conn.execute(f"{existing} order by {COLUMNS['orders']}", (product,)).fetchall()
+        found["orders"] = _rows(
+            conn, COLUMNS["orders"], "batuta_intermediate.int_orders", product, "not is_deleted"
+        )
     return found
+
+
+def _rows(
+    conn: psycopg.Connection[Any], columns: str, relation: str, product: str, condition: str = "true"
+) -> list[tuple[Any, ...]]:
+    query = f"select {columns} from {relation} where product = %s and {condition} order by {columns}"
+    return conn.execute(query.encode(), (product,)).fetchall()
 
 
 def states(url: str, products: Sequence[str], *, live: bool) -> dict[str, State]:
