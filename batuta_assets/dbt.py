@@ -67,7 +67,7 @@ def dbt_assets(manifest: DbtManifest, graph: CompiledGraph, docs_url: str) -> dg
             if everything or failed:
                 record_structure(lock, failed, context.run.run_id)
             if everything and not failed:
-                record_refresh(lock, batch)
+                record_refresh(lock, batch, manifest.digest)
             lock.commit()
         seen = {result.unique_id: result for result in results}
         for unique_id in (u for u in seen if u in wanted and seen[u].ok):

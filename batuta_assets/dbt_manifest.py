@@ -3,6 +3,7 @@
 Models with their lineage, tests with what they check. Plain data, no Dagster, no dbt.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,6 +64,8 @@ class DbtManifest:
     """What dbt knows of the project, by dbt's unique ids."""
 
     path: Path
+    digest: str
+    """Digest of all that is built: models, tests and macros of the project."""
     models: Mapping[str, Model]
     sources: Mapping[str, tuple[str, ...]]
     """Asset keys of the sources."""
@@ -108,6 +111,7 @@ def read_manifest(path: Path) -> DbtManifest:
         models = {key: _model(node) for key, node in nodes.items() if node["resource_type"] in TABLES}
         return DbtManifest(
             path=path,
+            digest=_digest(document),
             models=models,
             sources={key: _source_key(node) for key, node in sources.items()},
             tests={
@@ -122,6 +126,17 @@ def read_manifest(path: Path) -> DbtManifest:
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ManifestError(f"{path} cannot be read as a dbt manifest", hint="run dbt parse again") from error
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    nodes = sorted((key, node["checksum"]["checksum"]) for key, node in document["nodes"].items())
+    own = document.get("metadata", {}).get("project_name")
+    macros = sorted(
+        (key, macro["macro_sql"])
+        for key, macro in document.get("macros", {}).items()
+        if macro["package_name"] == own
+    )
+    return hashlib.sha256(json.dumps([nodes, macros]).encode()).hexdigest()
 
 
 def _model(node: Mapping[str, Any]) -> Model:

@@ -22,6 +22,9 @@ Status: TypeAlias = Literal["success", "pass", "warn", "fail", "error", "skipped
 RESULT_EVENTS = frozenset(
     {"LogModelResult", "LogSeedResult", "LogSnapshotResult", "LogTestResult", "LogNodeResult"}
 )
+DATA_NODES = tuple(
+    part for kind in ("model", "seed", "snapshot", "test") for part in ("--resource-type", kind)
+)
 STAMP = "manifest.stamp"
 
 
@@ -56,7 +59,7 @@ def build(
     Raises:
         DbtFailed: dbt did not get to the nodes.
     """
-    arguments = ["build", "--exclude-resource-type", "unit_test", "--no-write-json"]
+    arguments = ["build", *DATA_NODES, "--no-write-json"]
     if select:
         arguments += ["--select", *select]
     return _invoke(found, arguments, dbt_environment(url), log)

@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from batuta.landing.cursors import get_cursor, move_cursor
+from batuta.landing.reader import last_batch
 from sensors.factory import NEVER_REFRESHED
 
 STRUCTURAL = "gate:structural"
@@ -50,15 +51,15 @@ def record_structure(conn: psycopg.Connection[Any], failed: Sequence[str], run_i
     move_cursor(conn, STRUCTURAL, {"failed": list(failed), "run": run_id})
 
 
-def refreshed_to(conn: psycopg.Connection[Any]) -> int | None:
-    """The batch up to which the marts are refreshed; None before the first refresh."""
+def is_refreshed(conn: psycopg.Connection[Any], models: str) -> bool:
+    """Whether the marts hold all that has landed, as these models (by digest) make it."""
     position = get_cursor(conn, REFRESHED)
-    return None if position is None else int(position)
+    return position is not None and position["models"] == models and position["batch"] >= last_batch(conn)
 
 
-def record_refresh(conn: psycopg.Connection[Any], batch: int) -> None:
-    """Keep the batch up to which the marts are refreshed."""
-    move_cursor(conn, REFRESHED, batch)
+def record_refresh(conn: psycopg.Connection[Any], batch: int, models: str) -> None:
+    """Keep up to which batch, and by which models, the marts are refreshed."""
+    move_cursor(conn, REFRESHED, {"batch": batch, "models": models})
 
 
 def violations(
@@ -76,13 +77,13 @@ def violations(
     return found, int(total[0]) if total else 0
 
 
-def raise_horizons(conn: psycopg.Connection[Any], reach: Mapping[str, date]) -> None:
-    """Let each product's daily series reach at least these days; a horizon never moves back."""
-    with conn.cursor() as cursor:
-        cursor.executemany(
-            """
-            insert into batuta.horizons (product, as_of) values (%s, %s)
-            on conflict (product) do update set as_of = greatest(horizons.as_of, excluded.as_of)
-            """,
-            sorted(reach.items()),
-        )
+def raise_horizons(conn: psycopg.Connection[Any], reach: Mapping[str, date]) -> bool:
+    """Let each product's daily series reach at least these days; whether any moved. None ever moves back."""
+    moved = conn.execute(
+        """
+        insert into batuta.horizons (product, as_of) select * from unnest(%s::text[], %s::date[])
+        on conflict (product) do update set as_of = excluded.as_of where horizons.as_of < excluded.as_of
+        """,
+        (list(reach), list(reach.values())),
+    )
+    return moved.rowcount > 0

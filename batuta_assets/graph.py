@@ -49,7 +49,7 @@ def definitions(score: Score, runtime: Runtime | None = None) -> dg.Definitions:
     return dg.Definitions(
         assets=[*source_specs(), dbt, *_pipeline_assets(score)],
         jobs=[refresh, *jobs],
-        schedules=[*due_schedules(score.graph, refresh), hourly_refresh(refresh)],
+        schedules=[*due_schedules(score.graph, refresh), hourly_refresh(refresh, score.manifest.digest)],
         sensors=list(_sensors(score.graph, refresh, jobs)),
         resources={"runtime": runtime or Runtime()},
         executor=dg.in_process_executor,

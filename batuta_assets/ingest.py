@@ -91,6 +91,7 @@ def ingest_asset(
             conn.commit()
             found = take(conn, scope, connector, dataset, upto)
             problem = structural_problem(conn)
+        with runtime.connect("reader") as conn:
             rules = row_rules(conn, key, scope.product.name, concerned)
         yield dg.MaterializeResult(
             asset_key=key, metadata=_metadata(found), data_version=dg.DataVersion(str(found.upto))

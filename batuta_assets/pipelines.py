@@ -11,7 +11,7 @@ import dagster as dg
 
 from batuta.landing.reader import last_batch
 from batuta.manifests.graph import CompiledGraph, CompiledPipeline
-from batuta_assets.gates import refreshed_to
+from batuta_assets.gates import is_refreshed
 from batuta_assets.runtime import connector_to
 from sensors import run_tags
 from sensors.due import Clock, clocks
@@ -85,7 +85,7 @@ def refresh_for(instance: dg.DagsterInstance, scheduled: datetime) -> dg.RunRequ
     return dg.RunRequest(run_key=due_at, tags=wanted)
 
 
-def hourly_refresh(refresh: Job, connect: Connect | None = None) -> dg.ScheduleDefinition:
+def hourly_refresh(refresh: Job, models: str, connect: Connect | None = None) -> dg.ScheduleDefinition:
     """A refresh every hour, unless nothing has landed since the last one."""
     connect = connect or connector_to("reader")
 
@@ -99,9 +99,9 @@ def hourly_refresh(refresh: Job, connect: Connect | None = None) -> dg.ScheduleD
     )
     def hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         with connect() as conn:
-            done, end = refreshed_to(conn), last_batch(conn)
-        if done is not None and done >= end:
-            return dg.SkipReason(f"nothing has landed since batch {done}")
+            done, end = is_refreshed(conn, models), last_batch(conn)
+        if done:
+            return dg.SkipReason(f"the marts hold all that has landed, up to batch {end}")
         return dg.RunRequest(
             run_key=f"hourly-{end}-{context.scheduled_execution_time:%Y%m%dT%H}", tags=run_tags.refresh_tags()
         )

@@ -1,34 +1,102 @@
-"""Reports as assets: the page of a product's day, published and delivered; the last step of a pipeline."""
+"""Reports as assets: the page of a product's day, published and delivered; the last step of a pipeline.
 
+When it has succeeded, the pipeline's cursor moves to the run's batch: what came up to there is reported on.
+"""
+
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+import psycopg
 
+from batuta.landing.cursors import move_cursor
 from batuta.manifests.graph import CompiledAsset, CompiledGraph
+from batuta.settings import Settings
+from batuta_assets.ingest import cursor_name, pipeline_cursor
 from batuta_assets.partitions import product_days
 from batuta_assets.runtime import Runtime
-from batuta_assets.scope import fix_batch, scope_of
+from batuta_assets.scope import Scope, fix_batch, scope_of
+
+DELIVERED = "delivered"
 
 
 def report_asset(asset: CompiledAsset, graph: CompiledGraph) -> dg.AssetsDefinition:
     """The report of a family of pipelines (`daily_review`)."""
+    key = dg.AssetKey(asset.asset_key)
 
     @dg.asset(
-        key=dg.AssetKey(asset.asset_key),
+        key=key,
         deps=[dg.AssetKey(dep) for dep in asset.deps],
         description=f"The report of {', '.join(asset.pipelines)}: one page per product and day.",
         group_name="reports",
         owners=["team:sigma", "team:vox"],
         kinds={"python", "html"},
         partitions_def=product_days,
-        metadata={"dagster/table_name": "batuta.reports"},
+        metadata={"dagster/table_name": "batuta.reports", "pipelines": ", ".join(asset.pipelines)},
+        check_specs=[
+            dg.AssetCheckSpec(
+                DELIVERED, asset=key, description="The report has gone out to all who are to get it."
+            )
+        ],
     )
-    def report(context: dg.AssetExecutionContext, runtime: Runtime) -> dg.MaterializeResult[Any]:
-        from batuta.reports.publish import publish
+    def report(context: dg.AssetExecutionContext, runtime: Runtime) -> Iterator[Any]:
+        from batuta.reports.publish import publish_daily_review
 
         scope = scope_of(context, graph)
+        settings = runtime.settings()
         with runtime.connect("writer") as conn:
             batch = fix_batch(context, conn)
-        raise NotImplementedError(publish, batch, scope)
+            conn.commit()
+            published = publish_daily_review(
+                conn,
+                settings,
+                scope.pipeline,
+                scope.product,
+                scope.day,
+                context.run.run_id,
+                batch,
+                runtime.now,
+            )
+            events = _advance(conn, scope, batch)
+        yield dg.MaterializeResult(
+            metadata={
+                "report": dg.MetadataValue.path(str(published.path)),
+                "open": dg.MetadataValue.url(published.path.as_uri()),
+                "title": published.title,
+                "health": published.health,
+                "facts": published.fact_count,
+                "delivery": published.delivery_state,
+                "events_taken": events,
+                "batch_to": batch,
+                "preview": dg.MetadataValue.md(_preview(scope, settings)),
+            },
+            data_version=dg.DataVersion(published.digest),
+        )
+        yield dg.AssetCheckResult(
+            check_name=DELIVERED,
+            passed=published.delivery_state != "failed",
+            severity=dg.AssetCheckSeverity.WARN,
+            description=published.error or f"delivery: {published.delivery_state}",
+        )
 
     return report
+
+
+def _advance(conn: psycopg.Connection[Any], scope: Scope, batch: int) -> int:
+    """Move the pipeline's cursor to the run's batch, never back; how many events lie between."""
+    product = scope.product.name
+    before = pipeline_cursor(conn, scope.pipeline.name, product)
+    row = conn.execute(
+        "select count(*) from batuta.events where product = %s and batch > %s and batch <= %s",
+        (product, before, batch),
+    ).fetchone()
+    move_cursor(conn, cursor_name(scope.pipeline.name), max(before, batch), product)
+    conn.commit()
+    return int(row[0]) if row else 0
+
+
+def _preview(scope: Scope, settings: Settings) -> str:
+    to = ", ".join(str(address) for output in scope.pipeline.outputs for address in output.to) or "nobody"
+    way = "by SMTP" if settings.smtp_url else f"into `{settings.outbox_dir}`"
+    steps = "\n".join(f"- `{step.use}`" for step in scope.pipeline.steps if not step.implicit)
+    return f"**{scope.pipeline.name}**, {scope.product.name}, {scope.day}\n\nMail to {to}, {way}.\n\n{steps}"

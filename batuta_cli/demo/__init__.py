@@ -1,0 +1,1 @@
+"""The example company played through the real path: deliveries, landing, marts, pipelines."""

@@ -1,0 +1,106 @@
+"""The demo's Dagster runs: in this process, recorded in the installation's own instance like any other run."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+
+import dagster as dg
+
+from batuta.manifests.graph import CompiledGraph
+from batuta.settings import Settings
+from batuta.warehouse.connection import connect
+from batuta_agents.catalog import catalog
+from batuta_assets.dbt_manifest import read_manifest
+from batuta_assets.gates import is_refreshed, raise_horizons, structural_problem
+from batuta_assets.graph import Score, definitions
+from batuta_assets.locations import locations
+from batuta_assets.partitions import partition_key, products
+from batuta_assets.reaper import reap_dead_runs
+from batuta_assets.workers import own_tags
+from batuta_cli.demo.company import DemoFailed, Progress
+from sensors import run_tags
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""The run's log is kept in Dagster; standard error is for the demo's steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The code location and the instance its runs are recorded in."""
+
+    defs: dg.Definitions
+    instance: dg.DagsterInstance
+    models: str
+    url: str
+
+
+@contextmanager
+def stage(settings: Settings, graph: CompiledGraph, url: str, progress: Progress) -> Iterator[Stage]:
+    """Load the code location, open the instance, and end runs that died with an earlier demo or daemon."""
+    manifest = read_manifest(locations(settings).manifest)
+    score = Score(graph, manifest, catalog(), f"http://127.0.0.1:{settings.docs_port}")
+    with dg.DagsterInstance.from_config(str(settings.home / "dagster")) as instance:
+        for reaped in reap_dead_runs(instance):
+            progress(f"ended run {reaped.run_id} of {reaped.job_name}, whose process had died")
+        instance.add_dynamic_partitions(str(products.name), [p.name for p in graph.products])
+        yield Stage(definitions(score), instance, manifest.digest, url)
+
+
+def refresh(found: Stage, horizons: Mapping[str, date], progress: Progress) -> str | None:
+    """Refresh the marts, unless they hold all that has landed; the run's id, if there was one."""
+    with connect(found.url, "writer") as conn:
+        moved = raise_horizons(conn, horizons)
+        conn.commit()
+        current = is_refreshed(conn, found.models) and structural_problem(conn) is None
+    if current and not moved:
+        progress("the marts hold all that has landed")
+        return None
+    progress("refreshing the marts")
+    return _execute(found, run_tags.REFRESH_JOB, run_tags.refresh_tags(), None)
+
+
+def review(found: Stage, pipeline: str, product: str, day: date, progress: Progress) -> str:
+    """Run a pipeline for a product and a day; the run's id."""
+    progress(f"running {pipeline}")
+    tags = run_tags.pipeline_tags(pipeline, product)
+    return _execute(found, run_tags.job_name(pipeline), tags, partition_key(product, day))
+
+
+def _execute(found: Stage, job: str, tags: Mapping[str, str], key: dg.MultiPartitionKey | None) -> str:
+    outcome = found.defs.resolve_job_def(job).execute_in_process(
+        instance=found.instance,
+        tags={**tags, **own_tags()},
+        run_config=QUIET,
+        partition_key=key,
+        raise_on_error=False,
+    )
+    if not outcome.success:
+        reasons = [*map(_check, _failed_checks(outcome)), *map(_reason, _failed_steps(outcome))]
+        raise DemoFailed(
+            f"the run {outcome.run_id} of {job} failed:\n" + "\n".join(dict.fromkeys(reasons)),
+            hint="Look at it in the Dagster UI: `batuta up`.",
+        )
+    return outcome.run_id
+
+
+def _failed_checks(outcome: dg.ExecuteInProcessResult) -> list[dg.AssetCheckEvaluation]:
+    found = outcome.get_asset_check_evaluations()
+    return [check for check in found if not check.passed and check.blocking]
+
+
+def _check(check: dg.AssetCheckEvaluation) -> str:
+    return f"  {check.asset_key.to_user_string()} {check.check_name}: {check.description}"
+
+
+def _failed_steps(outcome: dg.ExecuteInProcessResult) -> list[dg.DagsterEvent]:
+    """The steps that failed for another reason than a check."""
+    failed = [event for event in outcome.all_events if event.is_step_failure]
+    return [event for event in failed if "AssetCheckFailed" not in str(event.step_failure_data.error)]
+
+
+def _reason(event: dg.DagsterEvent) -> str:
+    failure = event.step_failure_data
+    said = failure.user_failure_data.description if failure.user_failure_data else None
+    error = failure.error.message.strip() if failure.error else ""
+    return f"  {event.step_key}: {said or error}"
