@@ -14,6 +14,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 
+from batuta.contracts.applied import apply_contracts
 from batuta.errors import BatutaError
 from batuta.manifests.bundle import write_bundle
 from batuta.manifests.catalog import Catalog, SkillInfo
@@ -88,6 +89,7 @@ def apply(
     *,
     home: Path,
     now: datetime,
+    project: Path | None = None,
     prune: bool = False,
 ) -> Applied:
     """Register manifests, in one transaction, and put the bundle of all that is registered in force.
@@ -98,6 +100,7 @@ def apply(
         catalog: What the installed code offers.
         home: Where the bundle goes.
         now: The time of registration.
+        project: The project folder whose event contracts come into force with the manifests.
         prune: Remove manifests that `documents` do not have.
 
     Raises:
@@ -116,6 +119,8 @@ def apply(
         wanted = dict(_wanted([*documents, *kept], catalog.skills))
         changes = tuple(_write(connection, latest, wanted, now))
         _write_products(connection, compilation.graph, now)
+        if project is not None:
+            apply_contracts(project, home)
         bundle = write_bundle(home, compilation.graph)
     connection.commit()
     return Applied(changes, compilation.graph, bundle, compilation.problems)

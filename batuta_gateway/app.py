@@ -51,13 +51,14 @@ def create_app(
     settings = settings or get_settings()
     open_connection = partial(_connect, settings)
     local_token(settings.secrets_dir)
+    intake = Intake(Landing.open(settings, clock), partial(open_connection, "writer"), limits)
     gateway = Gateway(
         settings=settings,
         clock=clock,
         connect=open_connection,
-        entrance=Entrance(settings),
+        entrance=Entrance(settings, lambda: intake.renew(Landing.open(settings, clock))),
         bodies=BodyReader(settings.max_body_bytes),
-        intake=Intake(Landing.open(settings, clock), partial(open_connection, "writer"), limits),
+        intake=intake,
     )
     gateway.entrance.doors()
     app = Starlette(

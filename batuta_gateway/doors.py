@@ -8,7 +8,7 @@ as they were.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -66,8 +66,10 @@ NO_DOORS: Final = Doors(CompiledGraph(), {})
 class Entrance:
     """The doors as they are now."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, applied: Callable[[], None]) -> None:
+        """`applied` is called when there is a new bundle, and may raise BatutaError."""
         self._settings = settings
+        self._applied = applied
         self._bundle = bundle_path(settings.home)
         # As texts: they are looked at before every request.
         self._watched = (str(self._bundle), str(settings.secrets_dir))
@@ -85,6 +87,7 @@ class Entrance:
     def _reload(self) -> None:
         try:
             graph = read_bundle(self._bundle)
+            self._applied()
         except BatutaError as error:
             _log.warning(
                 "bundle not read",

@@ -86,6 +86,10 @@ class Intake:
         # A daemon thread: a database that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._work, name="intake", daemon=True)
 
+    def renew(self, landing: Landing) -> None:
+        """Prepare and commit through this landing from now on: contracts have changed."""
+        self._landing = landing
+
     def start(self) -> None:
         """Begin to commit."""
         self._loop = asyncio.get_running_loop()

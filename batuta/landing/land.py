@@ -21,6 +21,7 @@ from psycopg.errors import (
 )
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from batuta.contracts.applied import contracts_in_force
 from batuta.contracts.contract import Contracts
 from batuta.keys import KeyRing, bind_keys
 from batuta.landing.model import CursorMove, Delivery, LandingCounts, Outcome, Parse, Rejected, State, Way
@@ -51,12 +52,12 @@ class Landing:
 
     @classmethod
     def open(cls, settings: Settings, clock: Callable[[], datetime]) -> Landing:
-        """Landing with the project's contracts, the default policy and the keys of this installation.
+        """Landing with the contracts in force, the default policy and the keys of this installation.
 
         Raises:
             ContractError, KeysMissing, KeysMismatch: any of that is not usable.
         """
-        return cls(Contracts.load(settings.project), DefaultPolicy(), KeyRing.load(settings.home), clock)
+        return cls(contracts_in_force(settings.home), DefaultPolicy(), KeyRing.load(settings.home), clock)
 
     def prepare(self, delivery: Delivery, parse: Parse) -> Prepared:
         """Everything up to the database: parse, contract, policy, mask. Never raises for bad input."""

@@ -15,6 +15,8 @@ from batuta.manifests.problems import Position, Problem, errors_in
 class Checked:
     """The manifests at a path, what they amount to and everything that is wrong with them."""
 
+    project: Path
+    """The project folder that the path lies in."""
     documents: tuple[Document, ...]
     compilation: Compilation
     catalog: Catalog
@@ -46,7 +48,7 @@ def check_path(path: Path, catalog: Catalog) -> Checked:
         for problem in (*compilation.problems, *wrong_contracts)
         if Path(problem.position.file).resolve().is_relative_to(here)
     }
-    return Checked(loaded.documents, compilation, offered, tuple(sorted({*loaded.problems, *found})))
+    return Checked(root, loaded.documents, compilation, offered, tuple(sorted({*loaded.problems, *found})))
 
 
 def _contracts(root: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:

@@ -48,6 +48,7 @@ def apply(path: Path, prune: bool, as_json: bool) -> None:
             checked.catalog,
             home=settings.home,
             now=datetime.now(UTC),
+            project=checked.project,
             prune=prune,
         )
     reload = reload_code_location(settings.dagster_port)
