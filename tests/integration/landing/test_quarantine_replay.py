@@ -8,7 +8,7 @@ import pytest
 
 from batuta.keys import KeyRing
 from batuta.landing.land import Landing
-from batuta.landing.model import Delivery, LandingCounts, Parse, Rejected
+from batuta.landing.model import Delivery, LandingCounts, Parse, Parsed, Rejected
 from batuta.landing.quarantine import (
     NotInQuarantine,
     QuarantineEntry,
