@@ -28,8 +28,8 @@ SOFT: Final = "#c3caf5"
 WARM: Final = "#b4490f"
 FONTS: Final = ("Inter", "Segoe UI", "Helvetica Neue", "Arial", "DejaVu Sans", "sans-serif")
 
-_SIZES: Final = {"wide": (10.6, 2.9), "half": (5.2, 2.5)}
-_PNG_DPI: Final = 144
+_SIZES: Final = {"wide": (10.6, 2.9), "half": (5.2, 2.5), "mail": (6.1, 2.5)}
+_PNG_DPI: Final = 160
 _IDS: Final = re.compile(r'(\bid="|url\(#|href="#)')
 _SPARK_WIDTH: Final = 132
 _SPARK_HEIGHT: Final = 34

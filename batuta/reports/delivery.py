@@ -96,7 +96,9 @@ def deliver(
         state, error = _hand_over(settings, errand, letter(), claim.message_id, clock())
     except (MailNotSent, MailServerUnfit, ReportNotWritten) as failure:
         state, error = "failed", failure.message
-        get_logger("reports").error("mail_failed", pipeline=errand.pipeline, product=errand.product, reason=error)
+        get_logger("reports").error(
+            "mail_failed", pipeline=errand.pipeline, product=errand.product, reason=error
+        )
     with conn.transaction():
         conn.execute(
             "update batuta.report_deliveries set state = %s, error = %s, updated_at = %s where " + _KEY,
@@ -115,7 +117,10 @@ def _hand_over(
         return "written", None
     server = MailServer.from_url(settings.smtp_url.get_secret_value())
     refused = send(server, message, settings.mail_from, errand.recipients)
-    return "sent", f"{server.host} refused {refused} of {len(errand.recipients)} recipients" if refused else None
+    return (
+        "sent",
+        f"{server.host} refused {refused} of {len(errand.recipients)} recipients" if refused else None,
+    )
 
 
 _KEY: Final = (
@@ -158,8 +163,8 @@ def _claim(conn: psycopg.Connection[Any], errand: Errand, identifier: str, now: 
         if not stale and not (state == "failed" and attempts < ATTEMPTS):
             return _Claim(known, Delivered(state, now=False, error=error))
         conn.execute(
-            "update batuta.report_deliveries set state = 'sending', attempts = attempts + 1, report = %s, error = null, "
-            "updated_at = %s where " + _KEY,
+            "update batuta.report_deliveries set state = 'sending', attempts = attempts + 1, report = %s, "
+            "error = null, updated_at = %s where " + _KEY,
             (errand.report, now, *_key(errand)),
         )
         return _Claim(known, None)

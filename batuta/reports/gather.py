@@ -142,7 +142,8 @@ def _analyses(
 
 def _intake(conn: psycopg.Connection[Any], product: ProductInfo) -> tuple[Intake, ...]:
     rows = conn.execute(
-        "select connector, sum(landed)::bigint, sum(duplicate)::bigint, sum(quarantined)::bigint, sum(filtered)::bigint "
+        "select connector, sum(landed)::bigint, sum(duplicate)::bigint, sum(quarantined)::bigint, "
+        "sum(filtered)::bigint "
         "from batuta.intake_counts where product = %s group by connector order by connector",
         (product.name,),
     ).fetchall()

@@ -42,7 +42,7 @@ class Ledger:
     def mark(self, fact: Fact, origin: str, known: Mapping[str, Fact], text: str) -> Markup:
         """Any words for a fact, linked to its line in the appendix."""
         self._use(fact, origin, known)
-        return Markup('<a class="fact" href="#{}">{}</a>').format(anchor_of(fact), text)  # noqa: S704 - format escapes
+        return Markup('<a class="fact" href="#{}">{}</a>').format(anchor_of(fact), text)
 
     def words(self, text: str, analysis: Analysis) -> Markup:
         """A narrative of an analysis with each of its facts linked."""

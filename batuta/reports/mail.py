@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -18,14 +18,16 @@ from typing import Final
 
 from batuta.facts import format_fact
 from batuta.reports import charts
+from batuta.reports.figures import review_charts
 from batuta.reports.formats import long_date
 from batuta.reports.ledger import plain_words
 from batuta.reports.model import CAMPAIGN, KPI_REVIEW, PLAYBOOK, RECONCILE, Picture, Review, ReviewInputs
-from batuta.reports.page import PageModel, review_charts
+from batuta.reports.page import PageModel
 from batuta.reports.words import words_of
 
 WIDTH: Final = 76
 SHOWN_MISMATCHES: Final = 5
+SHOWN_CHARTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,10 @@ def write_letter(inputs: ReviewInputs, review: Review) -> Letter:
     """The mail of a review."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    pictures = tuple(Picture(c.name, charts.png(c), c.description) for c in review_charts(inputs)[:3])
+    pictures = tuple(
+        Picture(c.name, charts.png(replace(c, size="mail")), c.description)
+        for c in review_charts(inputs)[:SHOWN_CHARTS]
+    )
     environment = Environment(
         loader=PackageLoader("batuta.reports", "templates"),
         autoescape=True,
@@ -107,7 +112,12 @@ def plain_text(inputs: ReviewInputs, review: Review) -> str:
             paragraph = words["anomalies_none"] if text is None else plain_words(text, analysis, locale)
             said += [*textwrap.wrap(paragraph, WIDTH), ""]
         said.pop()
-    said += ["", "-- ", *textwrap.wrap(words["attached"], WIDTH), *textwrap.wrap(words["written_by_template"], WIDTH)]
+    said += [
+        "",
+        "-- ",
+        *textwrap.wrap(words["attached"], WIDTH),
+        *textwrap.wrap(words["written_by_template"], WIDTH),
+    ]
     said += [model.freshness]
     return "\n".join(line.replace("\N{NO-BREAK SPACE}", " ") for line in said) + "\n"
 
@@ -122,7 +132,7 @@ def _kpi_lines(model: PageModel) -> list[str]:
     for series in model.inputs.series:
         value, change = model.own.get(f"{series.kpi}.value"), model.own.get(f"{series.kpi}.change")
         shown = format_fact(value, locale) if value else words["no_value"]
-        moved = f"({format_fact(change, locale, 'signed')} {words['week_before']})" if change and value else ""
+        moved = f"({model.change_text(series)} {words['week_before']})" if change and value else ""
         rows.append((series.title, shown, moved))
     names = max((len(name) for name, _, _ in rows), default=0)
     values = max((len(value) for _, value, _ in rows), default=0)
@@ -135,7 +145,9 @@ def message_id(identity: Sequence[str], sender: str) -> str:
     return f"<{digest}@{sender.rpartition('@')[2] or 'localhost'}>"
 
 
-def compose(letter: Letter, sender: str, recipients: Sequence[str], identifier: str, at: datetime) -> EmailMessage:
+def compose(
+    letter: Letter, sender: str, recipients: Sequence[str], identifier: str, at: datetime
+) -> EmailMessage:
     """The message, ready to be sent.
 
     Args:
@@ -154,9 +166,9 @@ def compose(letter: Letter, sender: str, recipients: Sequence[str], identifier: 
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(letter.text)
     message.add_alternative(letter.html, subtype="html")
-    page = message.get_payload()[1]  # pyright: ignore[reportIndexIssue, reportArgumentType]
+    page = message.get_payload()[1]  # pyright: ignore[reportArgumentType]
     for picture in letter.pictures:
-        page.add_related(  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+        page.add_related(  # pyright: ignore[reportAttributeAccessIssue]
             picture.png,
             maintype="image",
             subtype="png",

@@ -7,35 +7,27 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from markupsafe import Markup
 
-from batuta.facts import Fact, format_value
+from batuta.facts import Fact, format_fact, format_value
 from batuta.reports import charts
 from batuta.reports.charts import Chart
+from batuta.reports.figures import review_charts
 from batuta.reports.formats import long_date, moment, short_date
-from batuta.reports.gather import SERIES_DIGEST, SERIES_RELATION
-from batuta.reports.ledger import Entry, Ledger, event_samples, sources
-from batuta.reports.model import (
-    KPI_REVIEW,
-    RECONCILE,
-    Health,
-    KpiPoint,
-    KpiSeries,
-    Notice,
-    Review,
-    ReviewInputs,
-)
+from batuta.reports.ledger import Entry, Ledger
+from batuta.reports.lineage_words import describe_evidence, describe_lineage
+from batuta.reports.model import Health, KpiPoint, KpiSeries, Notice, Review, ReviewInputs
+from batuta.reports.notices import ORIGIN, leading, notices_of
+from batuta.reports.own_facts import COMPARED_DAYS, own_facts
 from batuta.reports.words import named, words_of
 from batuta.skill_records import Analysis
 
-COMPARED_DAYS: Final = 7
 SHOWN_MISMATCHES: Final = 12
 SPARK_DAYS: Final = 30
-SHOWN_EVENTS: Final = 2
-CHART_KPIS: Final = {"sales": "net_sales", "customers": "new_customers", "nps": "NPS", "lead": "leadTime"}
-ORIGIN: Final = "report"
+
+Verdict: TypeAlias = Literal["better", "worse", "same"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +39,7 @@ class Card:
     value: Markup
     has_value: bool
     change: Markup | None
-    verdict: Literal["better", "worse", "same"] | None
+    verdict: Verdict | None
     note: Markup | None
     spark: Markup
 
@@ -60,7 +52,7 @@ class PageModel:
         self.locale = inputs.product.locale
         self.words = words_of(self.locale)
         self.ledger = Ledger(self.locale)
-        self.own = {fact.name: fact for fact in _own_facts(inputs)}
+        self.own = {fact.name: fact for fact in own_facts(inputs)}
 
     @cached_property
     def title(self) -> str:
@@ -122,12 +114,12 @@ class PageModel:
     @cached_property
     def leading(self) -> list[Card]:
         """The KPIs the product is led by."""
-        return [self._card(series) for series in _leading(self.inputs)]
+        return [self._card(series) for series in leading(self.inputs)]
 
     @cached_property
     def others(self) -> list[Card]:
         """All other KPIs."""
-        first = {series.kpi for series in _leading(self.inputs)}
+        first = {series.kpi for series in leading(self.inputs)}
         return [self._card(series) for series in self.inputs.series if series.kpi not in first]
 
     def _card(self, series: KpiSeries) -> Card:
@@ -149,7 +141,7 @@ class PageModel:
 
     def _change(
         self, series: KpiSeries, point: KpiPoint, earlier: KpiPoint | None
-    ) -> tuple[Markup | None, Literal["better", "worse", "same"] | None]:
+    ) -> tuple[Markup | None, Verdict | None]:
         name = f"{series.kpi}.change"
         if name not in self.own or point.value is None or earlier is None or earlier.value is None:
             return None, None
@@ -157,10 +149,37 @@ class PageModel:
             return self.ledger.mark(self.own[name], ORIGIN, self.own, self.words["same"]), "same"
         rose = point.value > earlier.value
         verdict = "better" if rose == (series.direction == "up") else "worse"
+        return self.ledger.mark(self.own[name], ORIGIN, self.own, self.change_text(series)), verdict
+
+    def change_text(self, series: KpiSeries) -> str:
+        """How a KPI moved, in words; shares move by percentage points."""
+        change = self.own[f"{series.kpi}.change"]
         if series.unit != "percent":
-            return self.mine(name, "signed"), verdict
-        text = f"{format_value(self.own[name].value, 'points', self.locale, 'signed')} {self.words['percentage_points']}"
-        return self.ledger.mark(self.own[name], ORIGIN, self.own, text), verdict
+            return format_fact(change, self.locale, "signed")
+        points = format_value(change.value, "points", self.locale, "signed")
+        return f"{points} {self.words['percentage_points']}"
+
+    @cached_property
+    def held_reasons(self) -> list[tuple[str, list[Markup | None]]]:
+        """Quarantine by reason: a count, or nothing, for each connector of the intake."""
+        by_reason: dict[str, dict[str, int]] = {}
+        for held in self.inputs.held:
+            by_reason.setdefault(held.reason_code, {})[held.connector] = held.count
+        return [
+            (
+                self.reason_code(code),
+                [
+                    self.mine(f"held.{connector}.{code}") if connector in counts else None
+                    for connector in self.held_connectors
+                ],
+            )
+            for code, counts in by_reason.items()
+        ]
+
+    @cached_property
+    def held_connectors(self) -> list[str]:
+        """Connectors with something in quarantine."""
+        return sorted({held.connector for held in self.inputs.held})
 
     def _note(self, series: KpiSeries, point: KpiPoint) -> Markup | None:
         if point.value is None:
@@ -189,12 +208,13 @@ class PageModel:
     @cached_property
     def notices(self) -> tuple[Notice, ...]:
         """What to look at first."""
-        return _notices(self.inputs, self.own)
+        return notices_of(self.inputs, self.own)
 
     def notice(self, notice: Notice) -> Markup:
         """A notice with its numbers linked."""
         values = {
-            name: self.ledger.link(fact, origin, self._known(origin)) for name, (origin, fact) in notice.facts.items()
+            name: self.ledger.link(fact, origin, self._known(origin))
+            for name, (origin, fact) in notice.facts.items()
         }
         return Markup(notice.text).format(**values)  # noqa: S704 - our own words
 
@@ -253,7 +273,8 @@ def build_report(inputs: ReviewInputs) -> Review:
     )
     model = PageModel(inputs)
     html = environment.get_template("daily_review.html.j2").render(
-        page=model, words=model.words, inputs=inputs, shown=SHOWN_MISMATCHES)
+        page=model, words=model.words, inputs=inputs, shown=SHOWN_MISMATCHES
+    )
     return Review(
         title=model.title,
         subject=model.words["subject"].format(product=inputs.product.name, day=model.short_day),
@@ -262,224 +283,3 @@ def build_report(inputs: ReviewInputs) -> Review:
         notices=model.notices,
         facts=tuple(entry.fact for entry in model.ledger.entries()),
     )
-
-
-def review_charts(inputs: ReviewInputs) -> list[Chart]:
-    """The charts of a review, in the order they are shown."""
-    by_kpi = {
-        series.kpi: series for series in inputs.series if any(p.value is not None for p in series.points)
-    }
-    words, locale = words_of(inputs.product.locale), inputs.product.locale
-    found: list[Chart] = []
-    for name, size in (("sales", "wide"), ("customers", "half"), ("nps", "half"), ("lead", "half")):
-        series = by_kpi.get(CHART_KPIS[name])
-        if series is None:
-            continue
-        if name in {"sales", "customers"}:
-            draw = charts.bars(series, locale, _marked(inputs, series.kpi), words["mean_of_seven"])
-        else:
-            draw = charts.lines([series], locale)
-        found.append(Chart(name, words[f"chart_{name}"], _describe(series, words, locale), size, draw))
-    unit = [by_kpi[kpi] for kpi in ("LTV", "CAC") if kpi in by_kpi]
-    if unit:
-        text = " ".join(_describe(series, words, locale) for series in unit)
-        found.append(Chart("unit", words["chart_unit"], text, "half", charts.lines(unit, locale)))
-    return found
-
-
-def _describe(series: KpiSeries, words: Mapping[str, str], locale: str) -> str:
-    numbers = {
-        name: format_value(value, series.unit, locale)
-        for name, value in charts.extremes(series.points).items()
-    }
-    first, last = series.points[0].day, series.points[-1].day
-    return words["chart_description"].format(
-        title=series.title, first=short_date(first, locale), last=short_date(last, locale), **numbers
-    )
-
-
-def _marked(inputs: ReviewInputs, kpi: str) -> frozenset[date]:
-    review = inputs.analyses.get(KPI_REVIEW)
-    if review is None:
-        return frozenset()
-    return frozenset(
-        date.fromisoformat(a["business_date"]) for a in review.output["anomalies"] if a["kpi"] == kpi
-    )
-
-
-def _leading(inputs: ReviewInputs) -> list[KpiSeries]:
-    by_kpi = {series.kpi: series for series in inputs.series}
-    named_first = [by_kpi[kpi] for kpi in inputs.product.kpis if kpi in by_kpi]
-    return named_first or [series for series in inputs.series if series.headline]
-
-
-def _own_facts(inputs: ReviewInputs) -> list[Fact]:
-    """The numbers the page takes from the warehouse itself, with where they come from."""
-    day, batch = inputs.business_date, inputs.freshness.batch
-    found: list[Fact] = []
-
-    def add(name: str, value: Decimal | int | None, unit: str, lineage: Mapping[str, Any]) -> None:
-        identity = f"{inputs.pipeline}.{inputs.product.name}.{day.isoformat()}.{name}"
-        found.append(Fact(identity, name, value, unit, day, {"batch_to": batch, **lineage}))
-
-    for series in inputs.series:
-        for name, value, unit, lineage in _series_facts(series, day):
-            add(name, value, unit, lineage)
-    for chart in review_charts(inputs):
-        kpis = ("LTV", "CAC") if chart.name == "unit" else (CHART_KPIS[chart.name],)
-        points = [point for series in inputs.series if series.kpi in kpis for point in series.points]
-        first = min(point.day for point in points)
-        add(
-            f"chart.{chart.name}",
-            len(points),
-            "count",
-            _series_lineage(", ".join(kpis), first, day, len(points)),
-        )
-    for row in inputs.intake:
-        for column in ("landed", "duplicate", "quarantined", "filtered"):
-            lineage = _rows_lineage("batuta.intake_counts", f"connector = {row.connector}", column)
-            add(f"intake.{row.connector}.{column}", getattr(row, column), "count", lineage)
-    for held in inputs.held:
-        lineage = _rows_lineage(
-            "batuta.quarantine",
-            f"connector = {held.connector}, reason_code = {held.reason_code}, state = held",
-            "count(*)",
-        )
-        add(f"held.{held.connector}.{held.reason_code}", held.count, "count", lineage)
-    lineage = _rows_lineage("batuta.quarantine", "state = held", "count(*)")
-    add("held", sum(held.count for held in inputs.held), "count", lineage)
-    return found
-
-
-def _series_facts(series: KpiSeries, day: date) -> list[tuple[str, Decimal | None, str, Mapping[str, Any]]]:
-    point = series.on(day)
-    if point is None or point.value is None:
-        return []
-    lineage = _series_lineage(series.kpi, day, day, 1)
-    found: list[tuple[str, Decimal | None, str, Mapping[str, Any]]] = [
-        (f"{series.kpi}.value", point.value, series.unit, lineage)
-    ]
-    if point.low is not None and point.high is not None:
-        found.append((f"{series.kpi}.low", point.low, series.unit, lineage))
-        found.append((f"{series.kpi}.high", point.high, series.unit, lineage))
-    before = day - timedelta(days=COMPARED_DAYS)
-    earlier = series.on(before)
-    if earlier is not None and earlier.value is not None:
-        found.append(
-            (
-                f"{series.kpi}.earlier",
-                earlier.value,
-                series.unit,
-                _series_lineage(series.kpi, before, before, 1),
-            )
-        )
-        computed = {"kind": "facts", "facts": [f"{series.kpi}.value", f"{series.kpi}.earlier"]}
-        absolute = series.unit in {"points", "percent", "count"} or earlier.value == 0
-        if absolute:
-            found.append(
-                (
-                    f"{series.kpi}.change",
-                    point.value - earlier.value,
-                    series.unit,
-                    computed | {"formula": "value - earlier"},
-                )
-            )
-        else:
-            share = (100 * (point.value - earlier.value) / abs(earlier.value)).quantize(Decimal("0.1"))
-            found.append(
-                (
-                    f"{series.kpi}.change",
-                    share,
-                    "percent",
-                    computed | {"formula": "100 x (value - earlier) / earlier"},
-                )
-            )
-    return found
-
-
-def _series_lineage(kpi: str, first: date, last: date, rows: int) -> Mapping[str, Any]:
-    return {
-        "kind": "rows",
-        "query": "kpi_series",
-        "query_digest": SERIES_DIGEST,
-        "relations": [SERIES_RELATION],
-        "filter": f"kpi = {kpi}, business_date = {first.isoformat()}"
-        + (f" .. {last.isoformat()}" if last != first else ""),
-        "columns": ["value"],
-        "row_count": rows,
-    }
-
-
-def _rows_lineage(relation: str, condition: str, column: str) -> Mapping[str, Any]:
-    return {"kind": "rows", "relations": [relation], "filter": condition, "columns": [column]}
-
-
-def _notices(inputs: ReviewInputs, own: Mapping[str, Fact]) -> tuple[Notice, ...]:
-    words = words_of(inputs.product.locale)
-    found: list[Notice] = []
-
-    def counted(key: str, anchor: str, **facts: tuple[str, Fact]) -> None:
-        count = facts["count"][1].value
-        if count:
-            found.append(Notice(words[f"{key}_one" if count == 1 else key], anchor, facts))
-
-    reconcile = inputs.analyses.get(RECONCILE)
-    if reconcile is not None and "mismatched" in reconcile.facts:
-        count, amount = reconcile.facts["mismatched"], reconcile.facts["value_at_risk"]
-        counted("notice_mismatch", "reconcile", count=(RECONCILE, count), amount=(RECONCILE, amount))
-    review = inputs.analyses.get(KPI_REVIEW)
-    if review is not None:
-        counted("notice_anomaly", "anomalies", count=(KPI_REVIEW, review.facts["anomalies"]))
-    for series in _leading(inputs):
-        point = series.on(inputs.business_date)
-        if point is None or point.value is None:
-            found.append(Notice(words["notice_no_value"].format(kpi=series.title), "kpis", {}))
-    if "held" in own:
-        counted("notice_held", "quality", count=(ORIGIN, own["held"]))
-    return tuple(found)
-
-
-def describe_lineage(fact: Fact, linked: Sequence[tuple[str, str]], words: Mapping[str, str]) -> Markup:
-    """Where a fact comes from: a query's rows, other facts, or the request."""
-    lineage = fact.lineage
-    kind = lineage.get("kind")
-    if kind == "request":
-        return Markup("{}").format(words["from_request"].format(field=lineage.get("field")))
-    if kind == "facts":
-        names = dict((name, anchor) for anchor, name in linked)
-        listed = Markup(", ").join(
-            Markup('<a href="#{}">{}</a>').format(names[name], name)
-            if name in names
-            else Markup("{}").format(name)
-            for name in sources(fact)
-        )
-        formula = words["from_facts"].format(formula=lineage.get("formula"))
-        return Markup("{}<br>{}").format(formula, listed)
-    relations = ", ".join(lineage.get("relations", ()))
-    pieces = [Markup("<code>{}</code>").format(relations)]
-    if lineage.get("filter"):
-        pieces.append(Markup("{}: {}").format(words["filter"], lineage["filter"]))
-    return Markup("<br>").join(pieces)
-
-
-def describe_evidence(fact: Fact, words: Mapping[str, str], locale: str) -> Markup:
-    """What was counted for a fact: rows, batch, query, events."""
-    lineage = fact.lineage
-    events = lineage.get("events") or {}
-    found: list[str] = []
-    rows = lineage.get("row_count")
-    if rows is not None:
-        found.append(words["row" if rows == 1 else "rows"].format(count=format_value(rows, "count", locale)))
-    if events.get("count") is not None:
-        found.append(words["events"].format(count=format_value(events["count"], "count", locale)))
-    if lineage.get("batch_to") is not None:
-        found.append(words["batch"].format(batch=lineage["batch_to"]))
-    if lineage.get("query_digest"):
-        digest = str(lineage["query_digest"]).removeprefix("sha256:")[:12]
-        found.append(words["query"].format(name=f"{lineage.get('query', '')} {digest}".strip()))
-    text = Markup("{}").format(" · ".join(found))
-    samples = list(event_samples(lineage))[:SHOWN_EVENTS]
-    if samples:
-        listed = Markup(", ").join(Markup("<code>{}</code>").format(event_id) for event_id in samples)
-        text += Markup("<br>{}: {}").format(words["sample_events"], listed)
-    return text

@@ -17,7 +17,9 @@ from batuta.errors import BatutaError
 
 TIMEOUT_S: Final = 30.0
 _PORTS: Final = {"smtp": 25, "smtps": 465}
-_HINT: Final = "Write BATUTA_SMTP_URL as smtp://user:password@host:587?starttls=1 or smtps://user:password@host:465."
+_HINT: Final = (
+    "Write BATUTA_SMTP_URL as smtp://user:password@host:587?starttls=1 or smtps://user:password@host:465."
+)
 
 
 class MailServerUnfit(BatutaError):
@@ -87,7 +89,9 @@ def send(server: MailServer, message: EmailMessage, sender: str, recipients: Seq
             f"{server.host}:{server.port} refuses the user of BATUTA_SMTP_URL ({error.smtp_code})", hint=_HINT
         ) from error
     except smtplib.SMTPRecipientsRefused as error:
-        raise MailNotSent(f"{server.host}:{server.port} refuses all {len(error.recipients)} recipients") from error
+        raise MailNotSent(
+            f"{server.host}:{server.port} refuses all {len(error.recipients)} recipients"
+        ) from error
     except smtplib.SMTPException as error:
         code = getattr(error, "smtp_code", None)
         reason = f"code {code}" if code is not None else type(error).__name__
@@ -101,5 +105,7 @@ def send(server: MailServer, message: EmailMessage, sender: str, recipients: Seq
 
 def _connect(server: MailServer) -> smtplib.SMTP:
     if server.tls:
-        return smtplib.SMTP_SSL(server.host, server.port, timeout=TIMEOUT_S, context=ssl.create_default_context())
+        return smtplib.SMTP_SSL(
+            server.host, server.port, timeout=TIMEOUT_S, context=ssl.create_default_context()
+        )
     return smtplib.SMTP(server.host, server.port, timeout=TIMEOUT_S)

@@ -28,7 +28,9 @@ def report_path(folder: Path, product: str, business_date: date, family: str) ->
     """Where the page of a product's day is."""
     for name in (product, family):
         if not _NAME.fullmatch(name):
-            raise ReportNotWritten(f"{name!r} is no name for a folder", hint="Use letters, digits, dots and dashes.")
+            raise ReportNotWritten(
+                f"{name!r} is no name for a folder", hint="Use letters, digits, dots and dashes."
+            )
     return folder / product / business_date.isoformat() / f"{family}.html"
 
 
@@ -61,7 +63,8 @@ def store_report(
     with conn.transaction():
         put_blob(conn, content, HTML, at)
         conn.execute(
-            "insert into batuta.reports (id, pipeline, product, business_date, dagster_run_id, digest, path, batch_to, created_at) "
+            "insert into batuta.reports "
+            "(id, pipeline, product, business_date, dagster_run_id, digest, path, batch_to, created_at) "
             "values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (id) do nothing",
             (report_id, pipeline, product, business_date, dagster_run_id, digest, str(path), batch_to, at),
         )
@@ -90,5 +93,6 @@ def write_whole(path: Path, content: bytes) -> None:
             half_done.unlink(missing_ok=True)
     except OSError as error:
         raise ReportNotWritten(
-            f"cannot write {path}: {error.strerror}", hint="Free some space, or set another folder in BATUTA_HOME."
+            f"cannot write {path}: {error.strerror}",
+            hint="Free some space, or set another folder in BATUTA_HOME.",
         ) from error

@@ -48,7 +48,10 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "anomalies": ("Fora do padrão", "Out of the ordinary"),
     "anomalies_none": ("Nenhum dia fora do padrão.", "No day stands out."),
     "reconcile": ("Conciliação", "Reconciliation"),
-    "reconcile_lead": ("Pedidos, pagamentos e devoluções, pedido a pedido.", "Orders, payments and refunds, order by order."),
+    "reconcile_lead": (
+        "Pedidos, pagamentos e devoluções, pedido a pedido.",
+        "Orders, payments and refunds, order by order.",
+    ),
     "kind": ("Diferença", "Difference"),
     "orders": ("Pedidos", "Orders"),
     "order": ("Pedido", "Order"),
@@ -58,7 +61,10 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "amount": ("Valor", "Amount"),
     "what_to_do": ("O que fazer", "What to do"),
     "mismatches": ("As maiores diferenças", "The greatest differences"),
-    "more_mismatches": ("e mais {count}; os totais acima incluem todas.", "and {count} more; the totals above have them all."),
+    "more_mismatches": (
+        "e mais {count}; os totais acima incluem todas.",
+        "and {count} more; the totals above have them all.",
+    ),
     "reconcile_good": ("Tudo confere.", "Everything agrees."),
     "customers": ("Clientes", "Customers"),
     "segment": ("Segmento", "Segment"),
@@ -79,7 +85,10 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "message_subject": ("Assunto", "Subject"),
     "guardrails": ("Antes de enviar", "Before sending"),
     "quality": ("Qualidade dos dados", "Data quality"),
-    "quality_lead": ("O que os fornecedores enviaram desde o início, e o que foi feito disso.", "What the vendors sent since the beginning, and what became of it."),
+    "quality_lead": (
+        "O que os fornecedores enviaram desde o início, e o que foi feito disso.",
+        "What the vendors sent since the beginning, and what became of it.",
+    ),
     "connector": ("Origem", "Source"),
     "landed": ("Aceitos", "Landed"),
     "duplicate": ("Repetidos", "Repeated"),
@@ -118,8 +127,14 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
         "No language model wrote this page: its texts are fixed templates filled with recorded facts.",
     ),
     "missing": ("Esta análise não foi feita nesta execução.", "This analysis was not made in this run."),
-    "notice_mismatch_one": ("{count} pedido não confere ({amount} em risco)", "{count} order does not agree ({amount} at risk)"),
-    "notice_mismatch": ("{count} pedidos não conferem ({amount} em risco)", "{count} orders do not agree ({amount} at risk)"),
+    "notice_mismatch_one": (
+        "{count} pedido não confere ({amount} em risco)",
+        "{count} order does not agree ({amount} at risk)",
+    ),
+    "notice_mismatch": (
+        "{count} pedidos não conferem ({amount} em risco)",
+        "{count} orders do not agree ({amount} at risk)",
+    ),
     "notice_anomaly_one": ("{count} valor fora do padrão", "{count} value out of the ordinary"),
     "notice_anomaly": ("{count} valores fora do padrão", "{count} values out of the ordinary"),
     "notice_held_one": ("{count} entrega em quarentena", "{count} delivery in quarantine"),
@@ -129,7 +144,10 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
         "A página completa, com gráficos, tabelas e a origem de cada número, está em anexo.",
         "The whole page, with charts, tables and where each number comes from, is attached.",
     ),
-    "sent_to": ("Enviado porque o pipeline {pipeline} tem este endereço.", "Sent because the pipeline {pipeline} has this address."),
+    "sent_to": (
+        "Enviado porque o pipeline {pipeline} tem este endereço.",
+        "Sent because the pipeline {pipeline} has this address.",
+    ),
     "reason_code.json": ("JSON inválido", "invalid JSON"),
     "reason_code.signature": ("assinatura inválida ou ausente", "bad or missing signature"),
     "reason_code.contract": ("não cumpre o contrato", "breaks its contract"),
@@ -142,13 +160,16 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "reason.no_day": ("a série ainda não chega a este dia", "the series does not reach this day yet"),
     "reason.no customers acquired": ("nenhum cliente conquistado", "no customers acquired"),
     "reason.no spend recorded": ("nenhum gasto registrado", "no spend recorded"),
-    "reason.no customers acquired in 90 days": ("nenhum cliente conquistado em 90 dias", "no customers acquired in 90 days"),
+    "reason.no customers acquired in 90 days": (
+        "nenhum cliente conquistado em 90 dias",
+        "no customers acquired in 90 days",
+    ),
     "reason.no answers in 90 days": ("nenhuma resposta em 90 dias", "no answers in 90 days"),
     "reason.small sample": ("amostra pequena", "small sample"),
     "reason.nothing released in 90 days": ("nada lançado em 90 dias", "nothing released in 90 days"),
     "reason.no orders in 90 days": ("nenhum pedido em 90 dias", "no orders in 90 days"),
     "reason.no sales in 90 days": ("nenhuma venda em 90 dias", "no sales in 90 days"),
-}  # fmt: skip
+}
 _PORTUGUESE: Final[Mapping[str, str]] = MappingProxyType({key: texts[0] for key, texts in _WORDS.items()})
 _ENGLISH: Final[Mapping[str, str]] = MappingProxyType({key: texts[1] for key, texts in _WORDS.items()})
 

@@ -39,7 +39,7 @@ def never_paying(shop: Shop) -> range:
 def _day_weight(day: int) -> float:
     weekday = (FIRST_DAY.weekday() + day) % 7
     weight = (1.1, 1.05, 1.0, 1.0, 1.15, 0.9, 0.8)[weekday]
-    return weight * {SPIKE_DAY: 3.2, QUIET_DAY: 0.25}.get(day, 1.0)
+    return weight * {SPIKE_DAY: 2.3, QUIET_DAY: 0.06}.get(day, 1.0)
 
 
 _HOURS = list(
