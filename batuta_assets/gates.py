@@ -4,13 +4,12 @@ Structural: the last refresh's dbt tests of severity `error` passed; if not, not
 Row rules: the rows of one product are sound (`batuta_live.live_rule_violations`); if not, that product waits.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from batuta.landing.cursors import get_cursor, move_cursor
 from batuta.landing.reader import last_batch
@@ -62,19 +61,24 @@ def record_refresh(conn: psycopg.Connection[Any], batch: int, models: str) -> No
     move_cursor(conn, REFRESHED, {"batch": batch, "models": models})
 
 
-def violations(
-    conn: psycopg.Connection[Any], product: str, relations: Collection[str]
-) -> tuple[list[Violation], int]:
-    """Rows of a product that break a rule: the first of them, and how many there are."""
-    where = sql.SQL("from batuta_live.live_rule_violations where product = %s and relation = any(%s)")
-    given = (product, sorted(relations))
-    first = sql.SQL(
-        "select rule, relation, entity_id::text, detail, event_source, event_id {} "
-        "order by rule, entity_id limit {}"
-    ).format(where, SHOWN_VIOLATIONS)
-    found = [Violation(*row) for row in conn.execute(first, given)]
-    total = conn.execute(sql.SQL("select count(*) {}").format(where), given).fetchone()
-    return found, int(total[0]) if total else 0
+@dataclass(frozen=True, slots=True)
+class BrokenRules:
+    """How many rows of one relation break a rule, and the first of them."""
+
+    total: int
+    first: tuple[Violation, ...]
+
+
+def broken_rules(conn: psycopg.Connection[Any], product: str) -> dict[str, BrokenRules]:
+    """A product's rows that break a rule, by relation; one reading of the live views for all of them."""
+    rows = conn.execute(_BROKEN, (product, SHOWN_VIOLATIONS)).fetchall()
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for row in rows:
+        found.setdefault(row[1], []).append(row)
+    return {
+        relation: BrokenRules(listed[0][6], tuple(Violation(*row[:6]) for row in listed))
+        for relation, listed in found.items()
+    }
 
 
 def raise_horizons(conn: psycopg.Connection[Any], reach: Mapping[str, date]) -> bool:
@@ -87,3 +91,18 @@ def raise_horizons(conn: psycopg.Connection[Any], reach: Mapping[str, date]) -> 
         (list(reach), list(reach.values())),
     )
     return moved.rowcount > 0
+
+
+_BROKEN = """
+select rule, relation, entity_id, detail, event_source, event_id, total
+from (
+    select
+        rule, relation, entity_id::text as entity_id, detail, event_source, event_id,
+        count(*) over (partition by relation) as total,
+        row_number() over (partition by relation order by rule, entity_id) as place
+    from batuta_live.live_rule_violations
+    where product = %s
+) as broken
+where place <= %s
+order by relation, place
+"""

@@ -4,9 +4,10 @@ from.
 Each dataset is a gate of its own: what lies below a gate that fails does not run, for that product only.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -14,7 +15,7 @@ import psycopg
 
 from batuta.landing.cursors import get_cursor
 from batuta.manifests.graph import CompiledAsset, CompiledGraph
-from batuta_assets.gates import Violation, raise_horizons, structural_problem, violations
+from batuta_assets.gates import BrokenRules, Violation, broken_rules, raise_horizons, structural_problem
 from batuta_assets.partitions import product_days
 from batuta_assets.runtime import Runtime
 from batuta_assets.scope import Scope, fix_batch, scope_of
@@ -91,8 +92,13 @@ def ingest_asset(
             conn.commit()
             found = take(conn, scope, connector, dataset, upto)
             problem = structural_problem(conn)
-        with runtime.connect("reader") as conn:
-            rules = row_rules(conn, key, scope.product.name, concerned)
+
+        def read() -> Mapping[str, BrokenRules]:
+            with runtime.connect("reader") as conn:
+                return broken_rules(conn, scope.product.name)
+
+        once = partial(runtime.once, (context.run.run_id, ROW_RULES), read)
+        rules = row_rules(once, key, scope.product.name, concerned)
         yield dg.MaterializeResult(
             asset_key=key, metadata=_metadata(found), data_version=dg.DataVersion(str(found.upto))
         )
@@ -119,29 +125,30 @@ def take(conn: psycopg.Connection[Any], scope: Scope, connector: str, dataset: s
 
 
 def row_rules(
-    conn: psycopg.Connection[Any], key: dg.AssetKey, product: str, relations: Collection[str]
+    read: Callable[[], Mapping[str, BrokenRules]], key: dg.AssetKey, product: str, relations: Collection[str]
 ) -> dg.AssetCheckResult:
     """The product's rows against the row rules; that the rules cannot be read is a failure, never silence."""
     try:
-        found, total = violations(conn, product, relations)
+        broken = [found for relation, found in read().items() if relation in relations]
     except psycopg.Error as error:
-        conn.rollback()
         return dg.AssetCheckResult(
             asset_key=key,
             check_name=ROW_RULES,
             passed=False,
             description=f"the row rules could not be read ({type(error).__name__}); run refresh_marts first",
         )
+    total = sum(found.total for found in broken)
     if not total:
         return dg.AssetCheckResult(
             asset_key=key, check_name=ROW_RULES, passed=True, metadata={"violations": 0}
         )
+    first = [violation for found in broken for violation in found.first]
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=ROW_RULES,
         passed=False,
-        description=f"{total} rows of {product} break a rule; first {found[0].rule} in {found[0].relation}",
-        metadata={"violations": total, "rows": dg.MetadataValue.md(_table(found))},
+        description=f"{total} rows of {product} break a rule; first {first[0].rule} in {first[0].relation}",
+        metadata={"violations": total, "rows": dg.MetadataValue.md(_table(first))},
     )
 
 

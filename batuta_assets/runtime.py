@@ -3,18 +3,24 @@
 Settings, connections, the time. Looked up when a run starts, never at load.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from batuta.settings import Settings, get_settings
 from batuta.warehouse.connection import Connection, Role, connect
 from batuta.warehouse.database import embedded_server, quiet
 
+T = TypeVar("T")
+
 
 class Runtime(dg.ConfigurableResource[None]):
     """The installation a run works in."""
+
+    _known: dict[Hashable, Any] = PrivateAttr(default_factory=dict[Hashable, Any])
 
     def settings(self) -> Settings:
         """The settings of this process."""
@@ -27,6 +33,12 @@ class Runtime(dg.ConfigurableResource[None]):
     def connect(self, role: Role) -> Connection:
         """A new connection to the warehouse in a role."""
         return connect(self.database_url(), role, application="batuta-dagster")
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives, made once per key: for what several steps of one run ask."""
+        if key not in self._known:
+            self._known[key] = make()
+        return self._known[key]
 
     def now(self) -> datetime:
         """The current time, in UTC."""
