@@ -34,21 +34,21 @@ def is_free(host: str, port: int) -> bool:
 
 
 def holder(port: int) -> Holder:
-    """The program that listens on `port`."""
+    """The program that holds `port`."""
     import psutil
 
     try:
         connections = psutil.net_connections(kind="tcp")
     except psutil.AccessDenied:
         return Holder(None, None)
-    for connection in connections:
-        if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
-            if connection.pid is None:
-                break
-            try:
-                return Holder(connection.pid, psutil.Process(connection.pid).name())
-            except psutil.NoSuchProcess:
-                break
+    # A port may also be held as the near end of an outgoing connection; who listens comes first.
+    held = [each for each in connections if each.laddr and each.laddr.port == port and each.pid is not None]
+    held.sort(key=lambda each: each.status != psutil.CONN_LISTEN)
+    for connection in held:
+        try:
+            return Holder(connection.pid, psutil.Process(connection.pid).name())
+        except psutil.NoSuchProcess:
+            continue
     return Holder(None, None)
 
 

@@ -52,7 +52,7 @@ class Settings(BaseSettings):
         description="PostgreSQL with TimescaleDB and pgvector: `postgresql://user:password@host/database`. "
         "Unset: an embedded server under `home`.",
     )
-    database_port: Port = Field(default=54329, description="Port of the embedded server, on 127.0.0.1.")
+    database_port: Port = Field(default=15432, description="Port of the embedded server, on 127.0.0.1.")
 
     gateway_host: str = Field(default="127.0.0.1", description="Address the gateway listens on.")
     gateway_port: Port = Field(default=8600, description="Port of the gateway.")

@@ -122,7 +122,7 @@ def _build(scratch: Path, progress: Progress) -> Path:
     _copy_wheel(tree)
     progress("fetching the source of TimescaleDB")
     source = _fetch_source(scratch)
-    progress("building TimescaleDB (under a minute)")
+    progress("building TimescaleDB (about a minute)")
     pg_config = tree / INSTALL / "bin" / "pg_config"
     log = scratch / "build.log"
     build = scratch / "build"
