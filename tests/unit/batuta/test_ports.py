@@ -20,9 +20,11 @@ def test_a_listener_is_named_by_program_and_pid() -> None:
 
 
 def test_the_near_end_of_a_connection_holds_its_port_too() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        with socket.create_connection(listener.getsockname()) as outgoing:
-            port = outgoing.getsockname()[1]
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as outgoing,
+    ):
+        port = outgoing.getsockname()[1]
 
-            assert not is_free("127.0.0.1", port)
-            assert holder(port).pid == os.getpid()
+        assert not is_free("127.0.0.1", port)
+        assert holder(port).pid == os.getpid()
