@@ -56,6 +56,7 @@ def write_letter(inputs: ReviewInputs, review: Review) -> Letter:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     model = PageModel(inputs)
     rendered = environment.get_template("daily_review_mail.html.j2").render(

@@ -57,7 +57,7 @@ class PageModel:
     @cached_property
     def title(self) -> str:
         """The page's title."""
-        return f"{self.inputs.product.name} · {self.words['report']} · {short_date(self.inputs.business_date, self.locale)}"
+        return " · ".join((self.inputs.product.name, self.words["report"], self.short_day))
 
     @cached_property
     def long_day(self) -> str:
@@ -270,6 +270,7 @@ def build_report(inputs: ReviewInputs) -> Review:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     model = PageModel(inputs)
     html = environment.get_template("daily_review.html.j2").render(

@@ -123,7 +123,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "sample_events": ("por exemplo", "for example"),
     "origin_report": ("Página", "Page"),
     "written_by_template": (
-        "Nenhum modelo de linguagem escreveu esta página: os textos são modelos fixos preenchidos com fatos registrados.",
+        "Nenhum modelo de linguagem escreveu esta página: seus textos são fixos, preenchidos com fatos registrados.",
         "No language model wrote this page: its texts are fixed templates filled with recorded facts.",
     ),
     "missing": ("Esta análise não foi feita nesta execução.", "This analysis was not made in this run."),

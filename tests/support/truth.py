@@ -257,3 +257,18 @@ def daily_net_sales(lived: Any) -> dict[date, Decimal]:
     for day, _, amount in net_movements(lived.orders):
         cents[day] += amount
     return {day: rounded(Fraction(amount, 100)) for day, amount in sorted(cents.items())}
+
+
+def expected_mismatches(simulation: Simulation, product: str) -> set[tuple[str, int, int]]:
+    """What reconciliation must find, planted or a failed refund: (kind, order, found less expected in cents)."""
+    lived = simulation.products[product]
+    kinds = {"paid_amount_differs": "captured_differs_from_total"}
+    found = {
+        (kinds.get(m.kind, m.kind), m.order_id, m.actual_cents - m.expected_cents) for m in lived.mismatches
+    }
+    for order in lived.orders:
+        moves = [move for refund in order.refunds for move in refund.transactions]
+        if moves and not order.test and not any(move.status == "success" for move in moves):
+            owed = sum(move.amount_cents for move in moves)
+            found.add(("refund_recorded_but_not_moved", order.id, -owed))
+    return found

@@ -28,7 +28,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stored_kpis(url: str, relation: str) -> Stored:
     with connect(url, "reader") as connection:
         rows = connection.execute(
-            f"select product, business_date, kpi, value, sample_size, low, high from {relation}"  # pyright: ignore[reportArgumentType]
+            f"select product, business_date, kpi, value, sample_size, low, high from {relation}".encode()
         ).fetchall()
     return {(product, day, kpi): tuple(values) for product, day, kpi, *values in rows}
 
