@@ -71,8 +71,8 @@ cross join lateral (
         intervals.balance_90d::numeric,
         intervals.answers_90d::numeric,
         intervals.answers_90d,
-        greatest(intervals.nps - intervals.nps_margin, -100),
-        least(intervals.nps + intervals.nps_margin, 100),
+        case when intervals.nps is not null then greatest(intervals.nps - intervals.nps_margin, -100) end,
+        case when intervals.nps is not null then least(intervals.nps + intervals.nps_margin, 100) end,
         case
             when intervals.answers_90d = 0 then 'no answers in 90 days'
             when intervals.answers_90d < 30 then 'small sample'

@@ -6,7 +6,13 @@ with newest as (
 ),
 
 models as (
-    select unnest(array['{{ folding_models() | join("', '") }}']) as model
+    select unnest(
+        array[
+            {% for model in folding_models() -%}
+                '{{ model }}'{{ ',' if not loop.last }}
+            {% endfor %}
+        ]
+    ) as model
 )
 
 select

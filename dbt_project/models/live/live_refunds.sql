@@ -1,6 +1,11 @@
 -- One row per refund as of the newest committed event, with what became of its money.
 {% set reported -%}
-    ({{ overlay(ref('int_refunds_reported'), refund_states(batches_unread_by('int_refunds_reported')), refund_key(), refund_version()) }})
+    ({{ overlay(
+        ref('int_refunds_reported'),
+        refund_states(batches_unread_by('int_refunds_reported')),
+        refund_key(),
+        refund_version()
+    ) }})
 {%- endset %}
 
 {{ refunds_settled(reported, ref('live_transactions')) }}
