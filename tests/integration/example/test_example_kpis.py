@@ -47,10 +47,11 @@ def disagreements(simulation: Simulation, stored: Stored) -> list[str]:
             value, size, low, high = stored[product, day, kpi]
             if (value, size) != (expected.value, expected.sample_size):
                 found.append(f"{product} {day} {kpi}: {value} of {size}, must be {expected}")
-            if expected.low is not None and (
-                abs(low - expected.low) > A_CENT or abs(high - (expected.high or 0)) > A_CENT
-            ):
-                found.append(f"{product} {day} {kpi}: interval {low} to {high}, must be {expected}")
+            for bound, must_be in ((low, expected.low), (high, expected.high)):
+                if (bound is None) != (must_be is None) or (
+                    must_be is not None and abs(bound - must_be) > A_CENT
+                ):
+                    found.append(f"{product} {day} {kpi}: interval {low} to {high}, must be {expected}")
         day_values = (
             ("net_sales", truth.day.net_sales),
             ("orders", truth.day.orders),
