@@ -103,7 +103,7 @@ class FromRows:
             "grain": query.grain,
             "parameters": plain(dict(self.rows.parameters)),
             "columns": list(self.columns),
-            "rows_digest": digest_of(self.rows.content),
+            "rows_digest": self.rows.digest,
             "row_count": len(self.rows.rows) if self.picked is None else len(self.picked),
             "batch_to": batch_to,
         }

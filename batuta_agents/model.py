@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from batuta.facts import Fact
+from batuta.facts import Fact, render
 from batuta.skill_records import RunStatus
 
 if TYPE_CHECKING:
@@ -49,3 +49,21 @@ class SkillResult:
     metrics: Mapping[str, int] = field(default_factory=dict[str, int])
     output_digest: str | None = None
     error: str | None = None
+
+    def said(self, locale: str) -> tuple[str, ...]:
+        """The narrative with its numbers printed for a locale."""
+        paragraphs = self.output["narrative"] if self.output else ()
+        return tuple(render(paragraph["text"], self.facts, locale) for paragraph in paragraphs)
+
+    def to_contract(self, locale: str) -> dict[str, Any]:
+        """The answer of `POST /skill/execute`: status, output with report id and summary, metrics."""
+        answer: dict[str, Any] = {"status": self.status}
+        if self.output is not None:
+            answer["output"] = {
+                "reportId": self.run_id,
+                "summary": " ".join(self.said(locale)),
+                **self.output,
+            }
+        if self.error is not None:
+            answer["error"] = self.error
+        return answer | {"metrics": dict(self.metrics)}

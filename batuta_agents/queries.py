@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,7 +29,7 @@ _HEADER: Final = re.compile(r"^-- (grain|units|relations|filter): (.+)$", re.MUL
 _PARAMETER: Final = re.compile(r"%\((\w+)\)s")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Query:
     """A named query with the words of its header."""
 
@@ -39,7 +40,7 @@ class Query:
     relations: tuple[str, ...]
     filter: str
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Address of the SQL text."""
         return digest_of(self.sql.encode())
@@ -49,7 +50,7 @@ class Query:
         return {name: parameters[name] for name in sorted(set(_PARAMETER.findall(self.sql)))}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RowSet:
     """What a query gave: rows in the query's order, with the digest of all of them."""
 
@@ -58,12 +59,18 @@ class RowSet:
     rows: tuple[Mapping[str, Any], ...]
     columns: tuple[str, ...]
 
-    @property
+    @cached_property
     def content(self) -> bytes:
         """Canonical JSON of the rows."""
         return canonical_json([{name: plain(value) for name, value in row.items()} for row in self.rows])
 
+    @cached_property
+    def digest(self) -> str:
+        """Address of the rows."""
+        return digest_of(self.content)
 
+
+@lru_cache(maxsize=64)
 def load_query(package: str, name: str) -> Query:
     """Read `facts/<name>.sql` of an agent's package."""
     sql = files(package).joinpath("facts", f"{name}.sql").read_text(encoding="utf-8")

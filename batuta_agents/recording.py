@@ -151,7 +151,7 @@ def _replay_json(
         "model": None,
         "narratives": {
             "name": narratives.name,
-            "digest": put_blob(conn, narratives.content, "application/yaml", at),
+            "digest": put_blob(conn, narratives.content, "application/toml", at),
         },
         "queries": [_query_json(conn, rows, at) for rows in context.row_sets],
     }

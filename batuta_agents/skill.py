@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 if TYPE_CHECKING:
     from batuta_agents.context import SkillContext
 
-_SOURCE_SUFFIXES = (".py", ".sql", ".yaml")
+_SOURCE_SUFFIXES = (".py", ".sql", ".toml")
 
 
 class SkillInput(BaseModel):

@@ -85,13 +85,13 @@ class Encoder:
     weights: dict[str, Any]
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """One unit vector per text, in order; beyond `MAX_TOKENS` a text is cut."""
-        encodings = self.tokenizer.encode_batch(list(texts))
-        tokens = [_cut(encoding.ids) for encoding in encodings]
+        """One unit vector per text, in order; beyond `MAX_TOKENS` a text is cut. Equal texts are computed once."""
+        places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+        tokens = [_cut(encoding.ids) for encoding in self.tokenizer.encode_batch(list(places))]
         vectors = np.empty((len(tokens), DIMENSIONS), dtype=np.float32)
         for rows in _batches(tokens):
             vectors[rows] = self._forward([tokens[row] for row in rows])
-        return vectors
+        return vectors[[places[text] for text in texts]]
 
     def windows(self, text: str, size: int, overlap: int) -> list[str]:
         """Cut a text into stretches of at most `size` tokens that share `overlap` tokens with the one before."""

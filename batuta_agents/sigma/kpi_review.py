@@ -78,7 +78,7 @@ class Anomaly(OutputPart):
     label: str
     business_date: date
     value: Decimal
-    baseline: Decimal = Field(description="Median of the same weekday in the history.")
+    baseline: Decimal = Field(description="What was expected of the day: its level and weekday.")
     unit: str
     deviation_percent: Decimal | None
     score: Decimal = Field(description="Robust standard deviations from the baseline.")
@@ -269,23 +269,17 @@ def _anomaly(context: SkillContext, days: RowSet, number: int, kpi: str, outlier
     evidence = context.facts("kpi_events", kpi=kpi, day=outlier.day)
     events = EventList.of((event["source"], event["id"]) for event in evidence.rows)
     lineage = FromRows(days, ("value",), events, (number,))
-    baseline = Decimal(str(outlier.baseline)).quantize(_CENT)
+    baseline = Decimal(str(outlier.expected)).quantize(_CENT)
     value = row["value"].quantize(_ONE if unit == "count" else _CENT)
     deviation = (100 * (value - baseline) / baseline).quantize(_TENTH) if baseline > 0 else None
-    same_weekday = tuple(
-        other
-        for other, candidate in enumerate(days.rows)
-        if candidate["kpi"] == kpi
-        and other != number
-        and candidate["business_date"].weekday() == outlier.day.weekday()
-    )
+    history = tuple(other for other, candidate in enumerate(days.rows) if candidate["kpi"] == kpi)
     context.fact(f"{facts}.value", value, unit, lineage)
     context.fact(f"{facts}.day", outlier.day, "date", lineage)
     context.fact(
         f"{facts}.baseline",
         baseline,
         unit.replace("count", "number"),
-        FromRows(days, ("value",), None, same_weekday),
+        FromRows(days, ("value",), None, history),
     )
     both = (f"{facts}.value", f"{facts}.baseline")
     context.fact(

@@ -47,10 +47,12 @@ def test_similarities_are_the_published_ones(encoder: Encoder, left: str, right:
 
 @needs_model
 def test_a_text_has_one_vector_whatever_it_is_encoded_with(encoder: Encoder) -> None:
-    texts = ["curto", "um texto bem mais longo " * 20, "", "outro", "x" * 5000]
+    texts = ["curto", "um texto bem mais longo " * 20, "", "curto", "x" * 5000]
     together = encoder.encode(texts)
     alone = np.vstack([encoder.encode([text]) for text in texts])
     assert together.shape == (5, DIMENSIONS)
+    assert np.array_equal(together[0], together[3])
+    assert encoder.encode([]).shape == (0, DIMENSIONS)
     assert np.abs(together - alone).max() < 1e-6
     assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
     assert np.array_equal(together, encoder.encode(texts))
