@@ -25,7 +25,7 @@ from batuta.contracts.applied import contracts_in_force
 from batuta.contracts.contract import Contracts
 from batuta.keys import KeyRing, bind_keys
 from batuta.landing.model import CursorMove, Delivery, LandingCounts, Outcome, Parse, Rejected, State, Way
-from batuta.landing.prepare import Preparation, Prepared
+from batuta.landing.prepare import NOTHING, Preparation, Prepared
 from batuta.landing.quarantine import QuarantineEntry, seal, unseal
 from batuta.landing.store import Chunk, LandingFailed, Writer, Written
 from batuta.policy.decision import DefaultPolicy, Policy
@@ -36,6 +36,7 @@ CHUNK_BYTES: Final = 8 * 1024 * 1024
 _ATTEMPTS: Final = 6
 
 Progress = Callable[[LandingCounts], None]
+_Database = tuple[str, int, str]
 
 
 class Landing:
@@ -48,7 +49,7 @@ class Landing:
         self._clock = clock
         self._preparation = Preparation(contracts, policy, keys)
         self._writer = Writer()
-        self._bound: set[tuple[str, int, str]] = set()
+        self._recorded: dict[_Database, set[bytes]] = {}
 
     @classmethod
     def open(cls, settings: Settings, clock: Callable[[], datetime]) -> Landing:
@@ -88,14 +89,31 @@ class Landing:
                 committing and all may have. To land them again is always safe.
             KeysMismatch: the database was filled with other master keys.
         """
+        return _outcomes(*self._commit(conn, prepared, way=way, cursor=cursor))
+
+    def _commit(
+        self,
+        conn: psycopg.Connection[Any],
+        prepared: Sequence[Prepared],
+        *,
+        way: Way,
+        cursor: CursorMove | None,
+    ) -> tuple[Chunk, Written]:
         sealed = {
             index: seal(item.held.delivery, item.held.rejection, self._keys)
             for index, item in enumerate(prepared)
             if item.held is not None
         }
-        decisions = tuple(self._preparation.decisions.values())
-        chunk = Chunk(prepared, sealed, decisions, way, cursor, self._clock())
-        return _outcomes(chunk, self._write(conn, chunk))
+        try:
+            recorded = self._bind(conn)
+            known = self._preparation.decisions
+            decisions = {identity: known[identity] for identity in known.keys() - recorded}
+            chunk = Chunk(prepared, sealed, tuple(decisions.values()), way, cursor, self._clock())
+            written = self._write(conn, chunk)
+        except psycopg.Error as error:
+            raise _failure(error, conn) from error
+        recorded.update(decisions)
+        return chunk, written
 
     def land(
         self,
@@ -132,19 +150,20 @@ class Landing:
         """`land` for deliveries that are prepared as they come, some of them perhaps refused."""
         total = LandingCounts()
 
-        def settle(pending: Future[list[Outcome]]) -> None:
+        def settle(pending: Future[tuple[Chunk, Written]]) -> None:
             nonlocal total
-            for outcome in pending.result():
-                total += outcome.counts
+            total += _total(*pending.result())
             if progress is not None:
                 progress(total)
 
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="landing") as committer:
-            pending: Future[list[Outcome]] | None = None
+            pending: Future[tuple[Chunk, Written]] | None = None
             for batch, last in _chunks(prepared, chunk):
                 if pending is not None:
                     settle(pending)
-                pending = committer.submit(self.commit, conn, batch, way=way, cursor=cursor if last else None)
+                pending = committer.submit(
+                    self._commit, conn, batch, way=way, cursor=cursor if last else None
+                )
             if pending is not None:
                 settle(pending)
         return total
@@ -185,19 +204,16 @@ class Landing:
             wait=wait_random_exponential(multiplier=0.02, max=1),
             reraise=True,
         )
-        try:
-            self._bind(conn)
-            return retrying(self._writer.write, conn, chunk)
-        except psycopg.Error as error:
-            raise _failure(error, conn) from error
+        return retrying(self._writer.write, conn, chunk)
 
-    def _bind(self, conn: psycopg.Connection[Any]) -> None:
+    def _bind(self, conn: psycopg.Connection[Any]) -> set[bytes]:
+        """Hold the keys against the database, once; the decisions this process has recorded there."""
         database = (conn.info.host, conn.info.port, conn.info.dbname)
-        if database in self._bound:
-            return
-        with conn.transaction():
-            bind_keys(conn, self._keys)
-        self._bound.add(database)
+        if database not in self._recorded:
+            with conn.transaction():
+                bind_keys(conn, self._keys)
+            self._recorded[database] = set()
+        return self._recorded[database]
 
 
 def _chunks(prepared: Iterable[Prepared], most: int) -> Iterator[tuple[list[Prepared], bool]]:
@@ -215,6 +231,16 @@ def _chunks(prepared: Iterable[Prepared], most: int) -> Iterator[tuple[list[Prep
     if waiting is not None:
         yield waiting, False
     yield current, True
+
+
+def _total(chunk: Chunk, written: Written) -> LandingCounts:
+    """What became of a chunk, without going through it delivery by delivery more than needed."""
+    rows = sum(len(prepared.rows) for prepared in chunk.prepared)
+    total = LandingCounts(landed=rows - len(written.known), duplicate=len(written.known))
+    for prepared in chunk.prepared:
+        if prepared.counts is not NOTHING:
+            total += prepared.counts
+    return total
 
 
 def _outcomes(chunk: Chunk, written: Written) -> list[Outcome]:

@@ -105,7 +105,7 @@ class Preparation:
             delivery.received_at,
             rows=[],
             tokens={},
-            counts=LandingCounts(filtered=parsed.filtered) if parsed.filtered else _NOTHING,
+            counts=LandingCounts(filtered=parsed.filtered) if parsed.filtered else NOTHING,
         )
         for candidate in parsed.candidates:
             try:
@@ -249,7 +249,7 @@ class Preparation:
         return text
 
 
-_NOTHING: Final = LandingCounts()
+NOTHING: Final = LandingCounts()
 
 
 def _write_json(data: dict[str, Any]) -> bytes:
