@@ -48,8 +48,8 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 docs: $(READY)
-	@mkdir -p docs
-	$(BIN)/batuta schema settings > docs/settings.md
+	@{ echo "# Settings"; echo; echo "From the environment or from \`.env\` in the project folder; the environment wins."; echo; \
+		$(BIN)/batuta schema settings; } > docs/settings.md
 
 pins: $(READY)
 	$(COMPILE) pyproject.toml -o requirements/runtime.txt
