@@ -15,6 +15,7 @@ from batuta.blobs import canonical_json
 from batuta.errors import BatutaError
 from batuta.facts import ground
 from batuta.telemetry import get_logger
+from batuta.warehouse.connection import DatabaseUnreachable
 from batuta_agents.context import SkillContext
 from batuta_agents.discovery import find_skill
 from batuta_agents.model import Connect, SkillRequest, SkillResult
@@ -31,6 +32,10 @@ _REFRESH_HINT: Final = "Refresh the marts first (job refresh_marts)."
 
 class NoFacts(BatutaError):
     """The facts a skill needs cannot be read."""
+
+
+class NotRecorded(DatabaseUnreachable):
+    """A run could not be written down, so it does not count."""
 
 
 def new_run_id() -> str:
@@ -64,8 +69,7 @@ def run_skill(
     """
     run = Run(new_id(), find_skill(name), request, clock())
     ending = _end(run, input, connect, clock)
-    with connect("writer") as conn:
-        output_digest = record(conn, run, ending)
+    output_digest = _record(run, ending, connect)
     context = ending.context
     return SkillResult(
         status=ending.status,
@@ -77,6 +81,20 @@ def run_skill(
         output_digest=output_digest,
         error=ending.error,
     )
+
+
+def _record(run: Run, ending: Ending, connect: Connect) -> str | None:
+    import psycopg
+
+    try:
+        with connect("writer") as conn:
+            return record(conn, run, ending)
+    except psycopg.Error as error:
+        reason = error.diag.message_primary or type(error).__name__
+        raise NotRecorded(
+            f"{run.skill.name} ended {ending.status} but could not be recorded: {reason}",
+            hint="Nothing was kept of the run; mend the database (`batuta doctor`) and run it again.",
+        ) from error
 
 
 def _end(run: Run, input: Mapping[str, Any], connect: Connect, clock: Callable[[], datetime]) -> Ending:
@@ -97,7 +115,7 @@ def _end(run: Run, input: Mapping[str, Any], connect: Connect, clock: Callable[[
             output = _play(skill, options, context)
     except BatutaError as error:
         return Ending("failed", clock(), error.message, given)
-    except Exception as error:  # noqa: BLE001 - the rim: whatever a skill raises is recorded, never shown as a traceback
+    except Exception as error:  # noqa: BLE001 - whatever a skill raises is recorded, never shown as a traceback
         return Ending("failed", clock(), _explain(run, error), given)
     return Ending("ok", clock(), None, given, context, output)
 

@@ -139,3 +139,14 @@ def test_events_still_in_the_log_are_told_from_those_retention_removed(live: Liv
             events_of_fact(conn, "nope")
 
     assert [(event.id, event.type, event.expired) for event in found.events] == [("order-1", "t", False)]
+
+
+def test_a_run_that_cannot_be_recorded_is_an_error_that_says_so(live: Live) -> None:
+    with psycopg.connect(live.url, autocommit=True) as conn:
+        conn.execute("revoke insert on batuta.skill_runs from batuta_writer")
+        try:
+            with pytest.raises(BatutaError, match="ended ok but could not be recorded: permission denied"):
+                live.run(SKILL)
+        finally:
+            conn.execute("grant insert on batuta.skill_runs to batuta_writer")
+        assert conn.execute("select count(*) from batuta.skill_runs").fetchone() == (0,)

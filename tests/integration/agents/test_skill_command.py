@@ -9,7 +9,6 @@ from click.testing import CliRunner
 from batuta_cli.main import main
 from tests.support.agents_live import Live, order, transaction
 
-
 Batuta = Callable[..., tuple[int, str, str]]
 
 
