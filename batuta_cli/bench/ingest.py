@@ -86,8 +86,12 @@ def run(settings: Settings, say: Say, *, scale: float = 1.0, runs: int = RUNS) -
     if _dlt_version() is None:
         say("dlt is not installed, so it is not measured: pip install 'dlt[postgres]'")
     with _scratch(url) as scratch:
-        small = _measure(scratch, "small", small_order, int(SMALL_ROWS * scale), int(DLT_ROWS * scale), runs, say)
-        vendor = _measure(scratch, "vendor", vendor_order, int(VENDOR_ROWS * scale), int(VENDOR_ROWS * scale / 4), runs, say)
+        small = _measure(
+            scratch, "small", small_order, int(SMALL_ROWS * scale), int(DLT_ROWS * scale), runs, say
+        )
+        vendor = _measure(
+            scratch, "vendor", vendor_order, int(VENDOR_ROWS * scale), int(VENDOR_ROWS * scale / 4), runs, say
+        )
     return {
         "bench": "ingest",
         "value": round(small.value),
@@ -121,7 +125,9 @@ def _measure(url: str, name: str, order: Order, rows: int, dlt_rows: int, runs: 
         _clear(url)
         ours.append(rows / _time(lambda came=came: _land(url, came)))
         _clear(url)
-        say(f"{name} orders of {size} bytes, run {number + 1}: ours {ours[-1]:,.0f}/s, COPY {copy[-1]:,.0f}/s")
+        say(
+            f"{name} orders of {size} bytes, run {number + 1}: ours {ours[-1]:,.0f}/s, COPY {copy[-1]:,.0f}/s"
+        )
     dlt = None
     if _dlt_version() is not None:
         bodies = [delivery.body for delivery in deliveries(order, dlt_rows, datetime.now(UTC))]
@@ -138,7 +144,9 @@ def _time(work: Callable[[], None]) -> float:
 
 def _land(url: str, came: Sequence[Delivery]) -> None:
     with TemporaryDirectory(prefix="batuta-bench-") as home, connect(url, "writer") as conn:
-        landing = Landing(Contracts.load(), DefaultPolicy(), create_keys(Path(home)), lambda: datetime.now(UTC))
+        landing = Landing(
+            Contracts.load(), DefaultPolicy(), create_keys(Path(home)), lambda: datetime.now(UTC)
+        )
         counts = landing.land(conn, came, connector("shopify").parse, way="file")
     if counts.landed != len(came):
         raise RuntimeError(f"the bench landed {counts}, not {len(came)}")
@@ -146,7 +154,9 @@ def _land(url: str, came: Sequence[Delivery]) -> None:
 
 def _copy(url: str, came: Sequence[Delivery]) -> None:
     with psycopg.connect(url) as conn:
-        conn.execute("create table peer_copy (received_at timestamptz not null, id text not null, data jsonb not null)")
+        conn.execute(
+            "create table peer_copy (received_at timestamptz not null, id text not null, data jsonb not null)"
+        )
         conn.execute("select create_hypertable('peer_copy', 'received_at', create_default_indexes => false)")
         conn.execute("create unique index on peer_copy (id, received_at)")
         conn.commit()
@@ -156,7 +166,11 @@ def _copy(url: str, came: Sequence[Delivery]) -> None:
                 copy.write(
                     b"".join(
                         b"%b\t%b\t%b\n"
-                        % (received, d.headers["x-shopify-webhook-id"].encode(), d.body.replace(b"\\", b"\\\\"))
+                        % (
+                            received,
+                            d.headers["x-shopify-webhook-id"].encode(),
+                            d.body.replace(b"\\", b"\\\\"),
+                        )
                         for d in came[start : start + 1000]
                     )
                 )
@@ -165,7 +179,9 @@ def _copy(url: str, came: Sequence[Delivery]) -> None:
 def _clear(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("drop table if exists peer_copy")
-        conn.execute("truncate batuta.events, batuta.inbox, batuta.batches, batuta.intake_counts, batuta.key_fingerprint")
+        conn.execute(
+            "truncate batuta.events, batuta.inbox, batuta.batches, batuta.intake_counts, batuta.key_fingerprint"
+        )
         conn.execute("checkpoint")
 
 
@@ -177,7 +193,11 @@ def _merge_with_dlt(url: str, name: str, bodies: Sequence[bytes]) -> None:
         for body in bodies:
             yield orjson.loads(body)
 
-    with TemporaryDirectory(prefix="batuta-bench-") as folder, redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+    with (
+        TemporaryDirectory(prefix="batuta-bench-") as folder,
+        redirect_stdout(StringIO()),
+        redirect_stderr(StringIO()),
+    ):
         pipeline = dlt.pipeline(
             pipeline_name=f"bench_{name}",
             destination=dlt.destinations.postgres(_with_password(url)),
@@ -192,7 +212,9 @@ def _with_password(url: str) -> str:
     parts = urlsplit(url)
     if parts.password is not None:
         return url
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:unused@{parts.netloc.rpartition('@')[2]}"))
+    return urlunsplit(
+        parts._replace(netloc=f"{parts.username or ''}:unused@{parts.netloc.rpartition('@')[2]}")
+    )
 
 
 def _dlt_version() -> str | None:
