@@ -41,6 +41,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint --processes 2 dbt_project
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(READY)
