@@ -76,6 +76,7 @@ def test_up_starts_everything_heals_and_down_leaves_no_process(installation: Set
 
     stopped = _batuta("down")
     assert stopped.returncode == 0, stopped.stderr
+    assert running.supervisor.process() is None
     _assert_nothing_is_left(installation)
     assert "Nothing was running" in _batuta("down").stdout
 
