@@ -25,7 +25,7 @@ from batuta_cli.stack import dagster_home, docs_site, state
 from batuta_cli.stack.services import addresses, listeners, services
 from batuta_cli.stack.supervisor import WATCH_S, ServiceFailed, Supervisor, nice
 
-DETACHED_TIMEOUT_S = 420.0
+DETACHED_TIMEOUT_S = 480.0
 
 
 @click.command()

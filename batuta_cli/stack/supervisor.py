@@ -18,7 +18,7 @@ from batuta.errors import BatutaError
 from batuta_cli.stack.services import Service
 from batuta_cli.stack.state import MARK, end, marked
 
-START_TIMEOUT_S = 180.0
+START_TIMEOUT_S = 300.0
 START_ATTEMPTS = 3
 POLL_S = 0.25
 WATCH_S = 1.0
