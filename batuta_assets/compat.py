@@ -11,6 +11,7 @@ from dagster._serdes import ConfigurableClass, deserialize_value, serialize_valu
 from dagster._serdes.config_class import ConfigurableClassData
 from dagster._utils.interrupts import capture_interrupts
 from dagster._utils.schedules import schedule_execution_time_iterator
+from dagster_shared.utils.warnings import PreviewWarning
 
 EXECUTE_RUN_VARIABLE = "DAGSTER_EXECUTE_RUN_ARGS"
 
@@ -22,6 +23,7 @@ __all__ = [
     "ConfigurableClassData",
     "ExecuteRunArgs",
     "LaunchRunContext",
+    "PreviewWarning",
     "RunLauncher",
     "WorkerStatus",
     "capture_interrupts",

@@ -94,9 +94,11 @@ class DbtManifest:
             visit(unique_id)
         return found
 
-    def sources_of_relation(self) -> dict[str, frozenset[tuple[str, ...]]]:
-        """Source asset keys by the model's name."""
-        return {model.name: self.source_keys[unique_id] for unique_id, model in self.models.items()}
+    def sources_of_relations(self, layer: str) -> dict[str, frozenset[tuple[str, ...]]]:
+        """Source asset keys by the name of the layer's models."""
+        return {
+            m.name: self.source_keys[unique_id] for unique_id, m in self.models.items() if m.layer == layer
+        }
 
 
 def read_manifest(path: Path) -> DbtManifest:

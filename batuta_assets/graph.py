@@ -57,7 +57,7 @@ def definitions(score: Score, runtime: Runtime | None = None) -> dg.Definitions:
 
 
 def _pipeline_assets(score: Score) -> Iterator[dg.AssetsDefinition]:
-    relations = score.manifest.sources_of_relation()
+    relations = score.manifest.sources_of_relations("live")
     skills = skills_by_name(score.skills)
     for asset in score.graph.assets:
         match asset.kind:

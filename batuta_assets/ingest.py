@@ -4,6 +4,7 @@ from.
 Each dataset is a gate of its own: what lies below a gate that fails does not run, for that product only.
 """
 
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ import psycopg
 
 from batuta.landing.cursors import get_cursor
 from batuta.manifests.graph import CompiledAsset, CompiledGraph
+from batuta_assets import compat
 from batuta_assets.gates import BrokenRules, Violation, broken_rules, raise_horizons, structural_problem
 from batuta_assets.partitions import product_days
 from batuta_assets.runtime import Runtime
@@ -66,19 +68,13 @@ def ingest_asset(
             )
         ],
         check_specs=[
-            dg.AssetCheckSpec(
+            partitioned_check(
                 ROW_RULES,
-                asset=key,
-                blocking=True,
-                description="No row of the product breaks a rule of `batuta_live.live_rule_violations`. "
+                key,
+                "No row of the product breaks a rule of `batuta_live.live_rule_violations`. "
                 f"Relations: {', '.join(concerned) or 'none'}.",
             ),
-            dg.AssetCheckSpec(
-                STRUCTURE,
-                asset=key,
-                blocking=True,
-                description="The last refresh of the marts passed its structural tests.",
-            ),
+            partitioned_check(STRUCTURE, key, "The last refresh of the marts passed its structural tests."),
         ],
         partitions_def=product_days,
     )
@@ -111,6 +107,15 @@ def ingest_asset(
         )
 
     return ingest
+
+
+def partitioned_check(name: str, key: dg.AssetKey, description: str) -> dg.AssetCheckSpec:
+    """A blocking check per product and day; the one place that uses partitions of checks, which are in preview."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", compat.PreviewWarning)
+        return dg.AssetCheckSpec(
+            name, asset=key, description=description, blocking=True, partitions_def=product_days
+        )
 
 
 def take(conn: psycopg.Connection[Any], scope: Scope, connector: str, dataset: str, upto: int) -> Intake:

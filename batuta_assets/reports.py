@@ -96,7 +96,8 @@ def _advance(conn: psycopg.Connection[Any], scope: Scope, batch: int) -> int:
 
 
 def _preview(scope: Scope, settings: Settings) -> str:
-    to = ", ".join(str(address) for output in scope.pipeline.outputs for address in output.to) or "nobody"
+    recipients = sum(len(output.to) for output in scope.pipeline.outputs)
     way = "by SMTP" if settings.smtp_url else f"into `{settings.outbox_dir}`"
     steps = "\n".join(f"- `{step.use}`" for step in scope.pipeline.steps if not step.implicit)
-    return f"**{scope.pipeline.name}**, {scope.product.name}, {scope.day}\n\nMail to {to}, {way}.\n\n{steps}"
+    mail = f"Mail to {recipients} recipients, {way}."
+    return f"**{scope.pipeline.name}**, {scope.product.name}, {scope.day}\n\n{mail}\n\n{steps}"

@@ -31,7 +31,12 @@ def stack(
     home = tmp_path_factory.mktemp("home")
     with databases.database(database_server, template_database) as url:
         settings = get_settings().model_copy(
-            update={"home": home, "reports_dir": home / "reports", "outbox_dir": home / "outbox", "database_url": url}
+            update={
+                "home": home,
+                "reports_dir": home / "reports",
+                "outbox_dir": home / "outbox",
+                "database_url": url,
+            }
         )
         with running(settings, url, GRAPH) as found:
             yield found
@@ -39,7 +44,10 @@ def stack(
 
 def working(stack: Running) -> dg.DagsterRun | None:
     """A refresh whose process is at work."""
-    return next((r for r in stack.runs("refresh_marts") if r.status == dg.DagsterRunStatus.STARTED and worker_of(r)), None)
+    return next(
+        (r for r in stack.runs("refresh_marts") if r.status == dg.DagsterRunStatus.STARTED and worker_of(r)),
+        None,
+    )
 
 
 def test_a_run_whose_process_is_killed_is_found_ended_and_tried_again(stack: Running) -> None:
@@ -64,7 +72,9 @@ def test_a_run_whose_process_is_killed_is_found_ended_and_tried_again(stack: Run
 
 def test_every_minute_the_marts_are_refreshed_and_then_the_pipeline_runs_for_that_day(stack: Running) -> None:
     def finished() -> dg.DagsterRun | None:
-        return next((r for r in stack.runs("arcsat_review") if r.is_finished and "batuta/due_at" in r.tags), None)
+        return next(
+            (r for r in stack.runs("arcsat_review") if r.is_finished and "batuta/due_at" in r.tags), None
+        )
 
     run = wait_for("a run of the pipeline", finished, 180)
 

@@ -62,11 +62,25 @@ def running(settings: Settings, url: str, graph: CompiledGraph) -> Iterator[Runn
     socket = str(dagster_home.socket_path(home))
     workspace = str(dagster_home.workspace_path(home))
     commands = (
-        (*python, "dagster", "api", "grpc", "--socket", socket, "-m", dagster_home.MODULE, "--location-name", "batuta"),
+        (
+            *python,
+            "dagster",
+            "api",
+            "grpc",
+            "--socket",
+            socket,
+            "-m",
+            dagster_home.MODULE,
+            "--location-name",
+            "batuta",
+        ),
         (*python, "dagster._daemon", "run", "-w", workspace, "--log-level", "warning"),
     )
     children: list[subprocess.Popen[bytes]] = []
-    with (home / "log.txt").open("wb") as log, dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
+    with (
+        (home / "log.txt").open("wb") as log,
+        dg.DagsterInstance.from_config(str(home / "dagster")) as instance,
+    ):
         try:
             for command in commands:
                 child = subprocess.Popen(

@@ -117,8 +117,10 @@ def log_batch(
     with conn.cursor() as cursor:
         cursor.executemany(
             """
-            insert into batuta.events
-                (received_at, batch, key, product, source, id, type, time, connector, dataset, dataschema, data, decision)
+            insert into batuta.events (
+                received_at, batch, key, product, source, id, type, time, connector, dataset,
+                dataschema, data, decision
+            )
             values (%s, %s, %s, %s, 'test', %s, %s, %s, %s, %s, 'schema', '{}', %s)
             """,
             [

@@ -12,6 +12,7 @@ from batuta.errors import BatutaError
 from batuta.manifests.bundle import BundleError, write_bundle
 from batuta.manifests.graph import CompiledGraph
 from batuta.manifests.project import check_path
+from batuta.settings import Settings
 from batuta_agents.catalog import catalog as skills
 from batuta_assets.catalog import project_catalog
 from batuta_assets.dbt_manifest import ManifestError, read_manifest
@@ -43,15 +44,15 @@ def nodes(defs: dg.Definitions) -> list[dg.AssetSpec]:
     return found
 
 
-def test_definitions_load_as_the_server_loads_them(defs):
+def test_definitions_load_as_the_server_loads_them(defs: dg.Definitions) -> None:
     dg.Definitions.validate_loadable(defs)
 
 
-def test_no_asset_is_a_stub_of_a_key_that_nobody_makes(nodes):
+def test_no_asset_is_a_stub_of_a_key_that_nobody_makes(nodes: list[dg.AssetSpec]) -> None:
     assert [n.key for n in nodes if "dagster/auto_created_stub_asset" in n.metadata] == []
 
 
-def test_every_asset_says_whose_it_is_and_what_it_is(nodes):
+def test_every_asset_says_whose_it_is_and_what_it_is(nodes: list[dg.AssetSpec]) -> None:
     for node in nodes:
         name = node.key.to_user_string()
         assert node.owners, name
@@ -63,12 +64,16 @@ def test_every_asset_says_whose_it_is_and_what_it_is(nodes):
         assert node.metadata, name
 
 
-def test_a_product_is_a_partition_and_never_part_of_a_key(nodes, graph):
+def test_a_product_is_a_partition_and_never_part_of_a_key(
+    nodes: list[dg.AssetSpec], graph: CompiledGraph
+) -> None:
     names = {p.name for p in graph.products}
     assert [n.key for n in nodes if names & {part for key in n.key.path for part in key.split("_")}] == []
 
 
-def test_sources_are_partitioned_by_product_dbt_not_at_all_and_analyses_by_product_and_day(nodes):
+def test_sources_are_partitioned_by_product_dbt_not_at_all_and_analyses_by_product_and_day(
+    nodes: list[dg.AssetSpec],
+) -> None:
     for node in nodes:
         if node.key.path[0] in PARTITIONED_BY_PRODUCT:
             assert isinstance(node.partitions_def, dg.DynamicPartitionsDefinition), node.key
@@ -78,15 +83,17 @@ def test_sources_are_partitioned_by_product_dbt_not_at_all_and_analyses_by_produ
             assert node.partitions_def is None, node.key
 
 
-def test_lineage_runs_from_the_connectors_to_the_report(defs):
+def test_lineage_runs_from_the_connectors_to_the_report(defs: dg.Definitions) -> None:
     asset_graph = defs.resolve_asset_graph()
-    upstream = {key.path[0] for key in asset_graph.get_ancestor_asset_keys(dg.AssetKey(["reports", "daily_review"]))}
+    upstream = {
+        key.path[0] for key in asset_graph.get_ancestor_asset_keys(dg.AssetKey(["reports", "daily_review"]))
+    }
     assert {"shopify", "staging", "intermediate", "live", "ingest", "sigma"} <= upstream
     roots = {key.path[0] for key in asset_graph.root_materializable_asset_keys}
     assert roots <= {"staging", "ingest", "vector", "marts"}
 
 
-def test_every_dbt_test_is_a_check_and_structural_ones_block(defs):
+def test_every_dbt_test_is_a_check_and_structural_ones_block(defs: dg.Definitions) -> None:
     asset_graph = defs.resolve_asset_graph()
     checks = {key: asset_graph.get_check_spec(key) for key in asset_graph.asset_check_keys}
     dbt_checks = {k: s for k, s in checks.items() if "dbt_test" in s.metadata}
@@ -95,7 +102,7 @@ def test_every_dbt_test_is_a_check_and_structural_ones_block(defs):
         assert spec.blocking == (spec.metadata["severity"] == "error"), spec.name
 
 
-def test_every_ingest_gate_has_blocking_checks(defs, nodes):
+def test_every_ingest_gate_has_blocking_checks(defs: dg.Definitions, nodes: list[dg.AssetSpec]) -> None:
     asset_graph = defs.resolve_asset_graph()
     gates = [node.key for node in nodes if node.group_name == "ingest"]
     assert gates
@@ -104,7 +111,9 @@ def test_every_ingest_gate_has_blocking_checks(defs, nodes):
             assert asset_graph.get_check_spec(dg.AssetCheckKey(key, name)).blocking
 
 
-def test_there_is_a_job_per_pipeline_and_one_refresh_of_all_of_dbt(defs, graph):
+def test_there_is_a_job_per_pipeline_and_one_refresh_of_all_of_dbt(
+    defs: dg.Definitions, graph: CompiledGraph
+) -> None:
     jobs = {job.name for job in defs.resolve_all_job_defs()}
     assert {p.name.replace("-", "_") for p in graph.pipelines} | {"refresh_marts"} <= jobs
     refresh = defs.resolve_job_def("refresh_marts")
@@ -116,34 +125,40 @@ def test_there_is_a_job_per_pipeline_and_one_refresh_of_all_of_dbt(defs, graph):
     }
 
 
-def test_a_pipelines_job_never_runs_dbt(defs):
+def test_a_pipelines_job_never_runs_dbt(defs: dg.Definitions) -> None:
     keys = defs.resolve_job_def("arcsat_daily_review").asset_layer.executable_asset_keys
     assert not {"staging", "intermediate", "marts", "live"} & {key.path[0] for key in keys}
 
 
-def test_every_sensor_and_schedule_is_running_and_none_is_added_behind_our_back(defs):
+def test_every_sensor_and_schedule_is_running_and_none_is_added_behind_our_back(defs: dg.Definitions) -> None:
     repository = defs.get_repository_def()
     sensors = {s.name: s.default_status for s in repository.sensor_defs}
-    assert set(sensors) == {"landed_shopify", "landed_github", "landed_events", "event_triggers", "due_pipelines"}
+    assert set(sensors) == {
+        "landed_shopify",
+        "landed_github",
+        "landed_events",
+        "event_triggers",
+        "due_pipelines",
+    }
     assert set(sensors.values()) == {dg.DefaultSensorStatus.RUNNING}
     schedules = {s.name: s.default_status for s in repository.schedule_defs}
     assert set(schedules) == {"cron_0_6_any_any_any__america_sao_paulo", "refresh_marts_hourly"}
     assert set(schedules.values()) == {dg.DefaultScheduleStatus.RUNNING}
 
 
-def test_without_manifests_there_are_sources_and_dbt():
+def test_without_manifests_there_are_sources_and_dbt() -> None:
     defs = definitions(Score(CompiledGraph(), manifest(), skills(), "http://docs"))
     groups = {spec.group_name for spec in defs.resolve_all_asset_specs()}
     assert {"shopify", "staging", "marts"} <= groups
     assert not {"ingest", "agents", "reports"} & groups
 
 
-def test_a_bundle_with_a_skill_that_is_not_installed_is_an_error(graph):
+def test_a_bundle_with_a_skill_that_is_not_installed_is_an_error(graph: CompiledGraph) -> None:
     with pytest.raises(UnknownSkill, match=r"sigma\.finance\.reconcile"):
         definitions(Score(graph, manifest(), (), "http://docs"))
 
 
-def test_a_missing_bundle_is_an_empty_company_and_a_broken_one_an_error(settings):
+def test_a_missing_bundle_is_an_empty_company_and_a_broken_one_an_error(settings: Settings) -> None:
     found = locations(settings)
     assert load_graph(found) == CompiledGraph()
     write_bundle(settings.home, company([product("arcsat")], [pipeline("review", ["arcsat"])]))
@@ -154,7 +169,9 @@ def test_a_missing_bundle_is_an_empty_company_and_a_broken_one_an_error(settings
 
 
 @pytest.mark.parametrize("content", [None, "not json", json.dumps({"nodes": {}}), json.dumps([])])
-def test_a_manifest_that_cannot_be_read_is_an_error_that_says_what_to_do(tmp_path: Path, content: str | None):
+def test_a_manifest_that_cannot_be_read_is_an_error_that_says_what_to_do(
+    tmp_path: Path, content: str | None
+) -> None:
     path = tmp_path / "manifest.json"
     if content is not None:
         path.write_text(content, "utf-8")
@@ -164,10 +181,21 @@ def test_a_manifest_that_cannot_be_read_is_an_error_that_says_what_to_do(tmp_pat
     assert "dbt parse" in str(caught.value.hint)
 
 
-HEAVY = ("dbt.cli", "dagster_dbt", "great_expectations", "pandas", "numpy", "matplotlib", "presidio_analyzer", "langchain")
+HEAVY = (
+    "dbt.cli",
+    "dagster_dbt",
+    "great_expectations",
+    "pandas",
+    "numpy",
+    "matplotlib",
+    "presidio_analyzer",
+    "langchain",
+)
 
 
-def test_loading_imports_nothing_heavy():
+def test_loading_imports_nothing_heavy() -> None:
     code = f"import sys, batuta_assets.definitions; print([m for m in {HEAVY!r} if m in sys.modules])"
-    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT)
+    outcome = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT
+    )
     assert outcome.stdout.strip() == "[]"

@@ -11,7 +11,13 @@ import pytest
 from batuta.landing.cursors import get_cursor, move_cursor
 from batuta.settings import Settings
 from batuta.warehouse.connection import Connection, Role, connect
-from batuta_assets.gates import is_refreshed, raise_horizons, record_refresh, record_structure, structural_problem
+from batuta_assets.gates import (
+    is_refreshed,
+    raise_horizons,
+    record_refresh,
+    record_structure,
+    structural_problem,
+)
 from batuta_assets.ingest import ingest_asset
 from batuta_assets.partitions import partition_key, product_days
 from batuta_assets.runtime import Runtime
@@ -21,7 +27,10 @@ from tests.support.score import ORDERS, company, log_batch, pipeline, product
 
 CREATED = "com.shopify.orders.created"
 GRAPH = company([product("good"), product("bad")], [pipeline("review", ["good", "bad"])])
-RELATIONS = {"live_orders": frozenset({("shopify", "orders")}), "live_releases": frozenset({("github", "releases")})}
+RELATIONS = {
+    "live_orders": frozenset({("shopify", "orders")}),
+    "live_releases": frozenset({("github", "releases")}),
+}
 DAY = date(2025, 11, 12)
 
 
@@ -83,7 +92,10 @@ def run(url: str, name: str, **tags: str) -> dg.ExecuteInProcessResult:
 
 
 def made(result: dg.ExecuteInProcessResult) -> set[str]:
-    return {event.step_materialization_data.materialization.asset_key.path[-1] for event in result.get_asset_materialization_events()}
+    return {
+        event.step_materialization_data.materialization.asset_key.path[-1]
+        for event in result.get_asset_materialization_events()
+    }
 
 
 def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
@@ -99,6 +111,7 @@ def test_a_bad_product_stops_only_itself(warehouse: psycopg.Connection[Any], dat
     assert good.success
     assert made(good) == {"shopify_orders", "below"}
     assert checks(good) == {"row_rules": True, "structure": True}
+    assert {c.partition for c in bad.get_asset_check_evaluations()} == {"2025-11-12|bad"}
 
 
 def test_a_rule_broken_by_another_dataset_does_not_stop_this_one(
@@ -120,7 +133,9 @@ def test_a_structural_failure_stops_every_product_and_says_which(
     assert "run-7" in str(said)
 
 
-def test_rules_that_cannot_be_read_are_a_failure(warehouse: psycopg.Connection[Any], database_url: str) -> None:
+def test_rules_that_cannot_be_read_are_a_failure(
+    warehouse: psycopg.Connection[Any], database_url: str
+) -> None:
     warehouse.execute("drop table batuta_live.live_rule_violations")
     warehouse.commit()
     result = run(database_url, "good")
@@ -135,7 +150,9 @@ def test_before_the_first_refresh_the_gate_is_closed(database_url: str) -> None:
 
 def test_a_gate_says_what_the_run_takes(warehouse: psycopg.Connection[Any], database_url: str) -> None:
     first = log_batch(warehouse, [("good", CREATED, "1")])
-    last = log_batch(warehouse, [("good", CREATED, "2"), ("good", "com.shopify.orders.paid", "3"), ("bad", CREATED, "4")])
+    last = log_batch(
+        warehouse, [("good", CREATED, "2"), ("good", "com.shopify.orders.paid", "3"), ("bad", CREATED, "4")]
+    )
     move_cursor(warehouse, "pipeline:review", first, "good")
     warehouse.commit()
     (event,) = [
@@ -148,13 +165,17 @@ def test_a_gate_says_what_the_run_takes(warehouse: psycopg.Connection[Any], data
     assert f"| `{CREATED}` | 1 |" in str(event.metadata["events_by_type"].value)
 
 
-def test_a_gate_does_not_move_the_pipelines_cursor(warehouse: psycopg.Connection[Any], database_url: str) -> None:
+def test_a_gate_does_not_move_the_pipelines_cursor(
+    warehouse: psycopg.Connection[Any], database_url: str
+) -> None:
     log_batch(warehouse, [("good", CREATED, "1")])
     run(database_url, "good")
     assert get_cursor(warehouse, "pipeline:review", "good") is None
 
 
-def test_a_product_without_the_pipeline_is_refused(warehouse: psycopg.Connection[Any], database_url: str) -> None:
+def test_a_product_without_the_pipeline_is_refused(
+    warehouse: psycopg.Connection[Any], database_url: str
+) -> None:
     result = run(database_url, "good", **{run_tags.PIPELINE: "other"})
     assert not result.success
 

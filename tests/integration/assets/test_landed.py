@@ -35,7 +35,9 @@ def tick(url: str, instance: dg.DagsterInstance, cursor: str | None) -> dg.Senso
     return result
 
 
-def test_each_dataset_and_product_with_news_is_reported_once(log, instance, database_url):
+def test_each_dataset_and_product_with_news_is_reported_once(
+    log: psycopg.Connection[Any], instance: dg.DagsterInstance, database_url: str
+) -> None:
     log_batch(log, [("arcsat", CREATED, "1"), ("loja", CREATED, "2"), ("loja", CREATED, "3")])
     log_batch(log, [("arcsat", "com.github.push.pushed", "4")], connector="github", dataset="pushes")
     last = log_batch(log, [("loja", "com.shopify.refunds.created", "5")], dataset="refunds")
@@ -55,15 +57,19 @@ def test_each_dataset_and_product_with_news_is_reported_once(log, instance, data
     assert result.cursor == str(last)
 
 
-def test_a_product_is_added_when_its_first_event_has_landed(log, instance, database_url):
+def test_a_product_is_added_when_its_first_event_has_landed(
+    log: psycopg.Connection[Any], instance: dg.DagsterInstance, database_url: str
+) -> None:
     log_batch(log, [("arcsat", CREATED, "1")])
-    (request,) = tick(database_url, instance, None).dynamic_partitions_requests
+    (request,) = tick(database_url, instance, None).dynamic_partitions_requests or []
     assert list(request.partition_keys) == ["arcsat"]
     instance.add_dynamic_partitions("product", ["arcsat"])
     assert tick(database_url, instance, None).dynamic_partitions_requests == []
 
 
-def test_what_was_reported_is_not_reported_again(log, instance, database_url):
+def test_what_was_reported_is_not_reported_again(
+    log: psycopg.Connection[Any], instance: dg.DagsterInstance, database_url: str
+) -> None:
     log_batch(log, [("arcsat", CREATED, "1")])
     cursor = tick(database_url, instance, None).cursor
     again = tick(database_url, instance, cursor)
@@ -71,7 +77,9 @@ def test_what_was_reported_is_not_reported_again(log, instance, database_url):
     assert again.skip_reason
 
 
-def test_the_data_version_follows_the_log(log, instance, database_url):
+def test_the_data_version_follows_the_log(
+    log: psycopg.Connection[Any], instance: dg.DagsterInstance, database_url: str
+) -> None:
     batch = log_batch(log, [("arcsat", CREATED, "1")])
     (event,) = tick(database_url, instance, None).asset_events
     assert isinstance(event, dg.AssetMaterialization)
@@ -79,12 +87,14 @@ def test_the_data_version_follows_the_log(log, instance, database_url):
 
 
 @pytest.mark.parametrize("cursor", ["999999", "not a number"])
-def test_a_position_that_makes_no_sense_reads_from_the_beginning(log, instance, database_url, cursor):
+def test_a_position_that_makes_no_sense_reads_from_the_beginning(
+    log: psycopg.Connection[Any], instance: dg.DagsterInstance, database_url: str, cursor: str
+) -> None:
     log_batch(log, [("arcsat", CREATED, "1")])
     assert len(tick(database_url, instance, cursor).asset_events) == 1
 
 
-def test_catching_up_stops_at_the_deadline_and_goes_on_from_there(log):
+def test_catching_up_stops_at_the_deadline_and_goes_on_from_there(log: psycopg.Connection[Any]) -> None:
     for number in range(3):
         log_batch(log, [("arcsat", CREATED, str(number))], at=NOON)
     log.execute("insert into batuta.batches select 5000, now(), 'post', 0")

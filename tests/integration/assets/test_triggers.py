@@ -114,7 +114,9 @@ def listed(log: psycopg.Connection[Any], request: dg.RunRequest) -> list[str]:
     return [row[0] for row in rows]
 
 
-def test_an_event_launches_the_pipelines_that_wait_for_its_type(log, daemon):
+def test_an_event_launches_the_pipelines_that_wait_for_its_type(
+    log: psycopg.Connection[Any], daemon: Daemon
+) -> None:
     log_batch(log, [("loja", CREATED, "1")])
     (request,) = daemon.tick()
     assert request.job_name == "watch"
@@ -124,24 +126,26 @@ def test_an_event_launches_the_pipelines_that_wait_for_its_type(log, daemon):
     assert listed(log, request) == ["1"]
 
 
-def test_events_of_one_product_are_one_run(log, daemon):
+def test_events_of_one_product_are_one_run(log: psycopg.Connection[Any], daemon: Daemon) -> None:
     log_batch(log, [("loja", CREATED, "1"), ("loja", "com.shopify.orders.paid", "2")])
     log_batch(log, [("loja", CREATED, "3"), ("loja", "com.shopify.refunds.created", "4")])
     (request,) = daemon.tick()
     assert listed(log, request) == ["1", "2", "3"]
 
 
-def test_no_event_launches_nothing_and_says_so(daemon):
+def test_no_event_launches_nothing_and_says_so(daemon: Daemon) -> None:
     assert daemon.tick() == []
     assert "no event" in daemon.skipped
 
 
-def test_a_type_nobody_waits_for_launches_nothing(log, daemon):
+def test_a_type_nobody_waits_for_launches_nothing(log: psycopg.Connection[Any], daemon: Daemon) -> None:
     log_batch(log, [("arcsat", "com.github.release.published", "1")], connector="github", dataset="releases")
     assert daemon.tick() == []
 
 
-def test_what_comes_while_a_run_is_active_waits_for_it_and_is_one_run(log, daemon):
+def test_what_comes_while_a_run_is_active_waits_for_it_and_is_one_run(
+    log: psycopg.Connection[Any], daemon: Daemon
+) -> None:
     log_batch(log, [("loja", CREATED, "1")])
     (first,) = daemon.tick()
     log_batch(log, [("loja", CREATED, "2")])
@@ -154,14 +158,18 @@ def test_what_comes_while_a_run_is_active_waits_for_it_and_is_one_run(log, daemo
     assert listed(log, second) == ["2", "3"]
 
 
-def test_what_a_scheduled_run_has_taken_triggers_nothing(log, daemon):
+def test_what_a_scheduled_run_has_taken_triggers_nothing(
+    log: psycopg.Connection[Any], daemon: Daemon
+) -> None:
     batch = log_batch(log, [("loja", CREATED, "1")])
     move_cursor(log, "pipeline:watch", batch, "loja")
     log.commit()
     assert daemon.tick() == []
 
 
-def test_a_daemon_that_dies_after_the_window_was_committed_asks_again_for_the_same_run(log, daemon):
+def test_a_daemon_that_dies_after_the_window_was_committed_asks_again_for_the_same_run(
+    log: psycopg.Connection[Any], daemon: Daemon
+) -> None:
     log_batch(log, [("loja", CREATED, "1")])
     daemon.tick(dies=True)
     (window,) = requested(log)
@@ -171,7 +179,9 @@ def test_a_daemon_that_dies_after_the_window_was_committed_asks_again_for_the_sa
     assert listed(log, request) == ["1"]
 
 
-def test_a_daemon_that_dies_after_launching_half_launches_the_other_half(log, daemon):
+def test_a_daemon_that_dies_after_launching_half_launches_the_other_half(
+    log: psycopg.Connection[Any], daemon: Daemon
+) -> None:
     log_batch(log, [("arcsat", CREATED, "1"), ("loja", CREATED, "2")])
     first = daemon.tick(upto=1)
     rest = daemon.tick()
@@ -183,7 +193,9 @@ def test_a_daemon_that_dies_after_launching_half_launches_the_other_half(log, da
     ]
 
 
-def test_the_run_of_a_window_is_recorded_so_that_its_events_can_be_listed(log, daemon):
+def test_the_run_of_a_window_is_recorded_so_that_its_events_can_be_listed(
+    log: psycopg.Connection[Any], daemon: Daemon
+) -> None:
     log_batch(log, [("loja", CREATED, "1")])
     (request,) = daemon.tick()
     daemon.tick()
@@ -191,7 +203,9 @@ def test_the_run_of_a_window_is_recorded_so_that_its_events_can_be_listed(log, d
     assert row == ("launched", daemon.runs[str(request.run_key)])
 
 
-def test_a_closed_gate_holds_everything_back_and_opens_onto_all_of_it(log, daemon):
+def test_a_closed_gate_holds_everything_back_and_opens_onto_all_of_it(
+    log: psycopg.Connection[Any], daemon: Daemon
+) -> None:
     daemon.gate = "the last refresh failed on unique_orders"
     log_batch(log, [("loja", CREATED, "1")])
     assert daemon.tick() == []
@@ -203,34 +217,40 @@ def test_a_closed_gate_holds_everything_back_and_opens_onto_all_of_it(log, daemo
     assert listed(log, request) == ["1", "2"]
 
 
-def test_before_the_first_refresh_the_refresh_comes_first(log, daemon):
+def test_before_the_first_refresh_the_refresh_comes_first(
+    log: psycopg.Connection[Any], daemon: Daemon
+) -> None:
     daemon.gate = NEVER_REFRESHED
     log_batch(log, [("loja", CREATED, "1")])
     (request,) = daemon.tick()
     assert request.job_name == "refresh_marts"
 
 
-def test_a_log_restored_to_an_earlier_day_is_looked_through_again(log, daemon):
+def test_a_log_restored_to_an_earlier_day_is_looked_through_again(
+    log: psycopg.Connection[Any], daemon: Daemon
+) -> None:
     batch = log_batch(log, [("loja", CREATED, "1")])
     daemon.cursor = f'{{"scanned": {batch + 100}, "waiting": []}}'
     (request,) = daemon.tick()
     assert listed(log, request) == ["1"]
 
 
-def test_a_cursor_that_cannot_be_read_starts_from_the_pipelines_own(log, daemon):
+def test_a_cursor_that_cannot_be_read_starts_from_the_pipelines_own(
+    log: psycopg.Connection[Any], daemon: Daemon
+) -> None:
     log_batch(log, [("loja", CREATED, "1")])
     daemon.cursor = "not json"
     assert len(daemon.tick()) == 1
 
 
-def test_the_day_is_the_products_when_the_last_event_was_committed(log):
+def test_the_day_is_the_products_when_the_last_event_was_committed(log: psycopg.Connection[Any]) -> None:
     batch = log_batch(log, [("arcsat", CREATED, "1")], at=datetime(2025, 11, 12, 2, 30, tzinfo=UTC))
     window = claim(log, REVIEW, batch, NOON)
     assert window is not None
     assert window.day("America/Sao_Paulo") == date(2025, 11, 11)
 
 
-def test_one_query_finds_the_triggers_of_many_products(log):
+def test_one_query_finds_the_triggers_of_many_products(log: psycopg.Connection[Any]) -> None:
     batch = log_batch(log, [("arcsat", CREATED, "1")])
     found = concerned(log, triggers(GRAPH), 0, batch)
     assert {t.name for t in found} == {"arcsat-review/arcsat", "watch/arcsat"}
@@ -244,7 +264,9 @@ STEPS = strategies.lists(
 
 @given(steps=STEPS)
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_dies_whenever_each_event_is_taken_by_exactly_one_run(database_url, steps):
+def test_whatever_dies_whenever_each_event_is_taken_by_exactly_one_run(
+    database_url: str, steps: list[str]
+) -> None:
     with connect(database_url, "owner") as log, dg.DagsterInstance.ephemeral() as instance:
         log.execute("truncate batuta.trigger_events, batuta.trigger_windows, batuta.cursors")
         log.execute("truncate batuta.events, batuta.batches")

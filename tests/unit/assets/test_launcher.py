@@ -50,39 +50,51 @@ def status_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRun
     return latest.status
 
 
-def test_a_run_with_a_living_process_is_healthy(instance, launcher):
+def test_a_run_with_a_living_process_is_healthy(
+    instance: dg.DagsterInstance, launcher: SubprocessRunLauncher
+) -> None:
     assert launcher.check_run_worker_health(add_run(instance, living())).status == WorkerStatus.RUNNING
 
 
-def test_a_run_whose_process_is_gone_has_failed(instance, launcher):
+def test_a_run_whose_process_is_gone_has_failed(
+    instance: dg.DagsterInstance, launcher: SubprocessRunLauncher
+) -> None:
     health = launcher.check_run_worker_health(add_run(instance, dead()))
     assert health.status == WorkerStatus.FAILED
     assert "pid" in str(health.msg)
 
 
-def test_without_evidence_a_run_is_left_alone(instance, launcher):
+def test_without_evidence_a_run_is_left_alone(
+    instance: dg.DagsterInstance, launcher: SubprocessRunLauncher
+) -> None:
     elsewhere = dataclasses.replace(living(), host="elsewhere")
     for run in (add_run(instance, None), add_run(instance, elsewhere)):
         assert launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
 
 
-def test_a_process_that_ended_after_its_run_had_finished_did_not_fail(instance, launcher):
+def test_a_process_that_ended_after_its_run_had_finished_did_not_fail(
+    instance: dg.DagsterInstance, launcher: SubprocessRunLauncher
+) -> None:
     run = add_run(instance, dead())
     instance.report_run_canceled(run)
     assert launcher.check_run_worker_health(run).status == WorkerStatus.SUCCESS
 
 
-def test_terminating_a_run_whose_process_is_gone_ends_it(instance, launcher):
+def test_terminating_a_run_whose_process_is_gone_ends_it(
+    instance: dg.DagsterInstance, launcher: SubprocessRunLauncher
+) -> None:
     run = add_run(instance, dead())
     assert launcher.terminate(run.run_id) is False
     assert status_of(instance, run) == dg.DagsterRunStatus.CANCELED
 
 
-def test_terminating_what_has_finished_does_nothing(instance, launcher):
+def test_terminating_what_has_finished_does_nothing(
+    instance: dg.DagsterInstance, launcher: SubprocessRunLauncher
+) -> None:
     assert launcher.terminate(add_run(instance, living(), dg.DagsterRunStatus.SUCCESS).run_id) is False
 
 
-def test_the_reaper_ends_exactly_the_dead(instance):
+def test_the_reaper_ends_exactly_the_dead(instance: dg.DagsterInstance) -> None:
     gone = add_run(instance, dead())
     starting = add_run(instance, dead(), dg.DagsterRunStatus.STARTING)
     canceling = add_run(instance, dead(), dg.DagsterRunStatus.CANCELING)

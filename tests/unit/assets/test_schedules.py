@@ -47,7 +47,7 @@ def tick(instance: dg.DagsterInstance, timezone: str, at: str) -> dg.RunRequest 
     return next(iter(data.run_requests or []), None) or str(data.skip_message)
 
 
-def test_there_is_one_schedule_per_zone_and_it_is_running():
+def test_there_is_one_schedule_per_zone_and_it_is_running() -> None:
     found = schedules()
     assert set(found) == {"America/Sao_Paulo", "America/New_York"}
     assert all(s.cron_schedule == SIX for s in found.values())
@@ -64,7 +64,9 @@ def test_there_is_one_schedule_per_zone_and_it_is_running():
         ("America/New_York", "2025-11-02T06:00:00-05:00", "2025-11-02T11:00:00+00:00", ["nova-review"]),
     ],
 )
-def test_a_tick_asks_for_the_refresh_of_its_time(instance, timezone, at, due_at, pipelines):
+def test_a_tick_asks_for_the_refresh_of_its_time(
+    instance: dg.DagsterInstance, timezone: str, at: str, due_at: str, pipelines: list[str]
+) -> None:
     request = tick(instance, timezone, at)
     assert isinstance(request, dg.RunRequest)
     assert request.run_key == due_at
@@ -72,7 +74,7 @@ def test_a_tick_asks_for_the_refresh_of_its_time(instance, timezone, at, due_at,
     assert [run.pipeline for run in due_runs(GRAPH, datetime.fromisoformat(due_at), fires_at)] == pipelines
 
 
-def test_two_schedules_of_one_instant_share_one_refresh(instance):
+def test_two_schedules_of_one_instant_share_one_refresh(instance: dg.DagsterInstance) -> None:
     at = "2025-11-12T09:00:00+00:00"
     first = tick(instance, "America/Sao_Paulo", at)
     assert isinstance(first, dg.RunRequest)
@@ -95,7 +97,9 @@ def launched_after(instance: dg.DagsterInstance, tags: dict[str, str]) -> dg.Sen
     return result
 
 
-def test_a_refresh_that_succeeded_launches_what_was_due_with_that_days_date(instance):
+def test_a_refresh_that_succeeded_launches_what_was_due_with_that_days_date(
+    instance: dg.DagsterInstance,
+) -> None:
     result = launched_after(instance, {run_tags.DUE_AT: "2025-11-12T09:00:00+00:00"})
     (request,) = result.run_requests or []
     assert request.job_name == "arcsat_review"
@@ -103,22 +107,22 @@ def test_a_refresh_that_succeeded_launches_what_was_due_with_that_days_date(inst
     assert request.tags[run_tags.PIPELINE] == "arcsat-review"
 
 
-def test_a_refresh_that_served_no_schedule_launches_nothing(instance):
+def test_a_refresh_that_served_no_schedule_launches_nothing(instance: dg.DagsterInstance) -> None:
     result = launched_after(instance, {})
     assert not result.run_requests
     assert result.skip_reason
 
 
-def test_the_run_of_a_due_pipeline_is_one_per_scheduled_time():
+def test_the_run_of_a_due_pipeline_is_one_per_scheduled_time() -> None:
     (run,) = due_runs(GRAPH, datetime(2025, 11, 12, 9, tzinfo=UTC), fires_at)
     assert run.day == date(2025, 11, 12)
     assert due_request(run, "t").run_key == due_request(run, "t").run_key == "arcsat-review/arcsat/t"
 
 
 class Marts:
-    """A warehouse of which only the refreshed batch and the log's end are known."""
+    """A warehouse of which only the last refresh and the log's end are known."""
 
-    def __init__(self, refreshed: int | None, end: int) -> None:
+    def __init__(self, refreshed: dict[str, object] | None, end: int) -> None:
         self.refreshed, self.end = refreshed, end
 
     def __enter__(self) -> "Marts":
@@ -130,13 +134,23 @@ class Marts:
         self.answer = self.end if "batches" in query else self.refreshed
         return self
 
-    def fetchone(self) -> tuple[int] | None:
+    def fetchone(self) -> tuple[object] | None:
         return None if self.answer is None else (self.answer,)
 
 
-@pytest.mark.parametrize(("refreshed", "runs"), [(None, True), (6, True), (7, False)])
-def test_the_hourly_refresh_runs_only_where_something_landed(instance, refreshed, runs):
-    schedule = hourly_refresh(refresh, lambda: Marts(refreshed, 7))  # pyright: ignore[reportArgumentType]
+@pytest.mark.parametrize(
+    ("refreshed", "runs"),
+    [
+        pytest.param(None, True, id="never-refreshed"),
+        pytest.param({"batch": 6, "models": "m"}, True, id="something-landed"),
+        pytest.param({"batch": 7, "models": "old"}, True, id="models-changed"),
+        pytest.param({"batch": 7, "models": "m"}, False, id="nothing-new"),
+    ],
+)
+def test_the_hourly_refresh_runs_only_where_something_is_new(
+    instance: dg.DagsterInstance, refreshed: dict[str, object] | None, runs: bool
+) -> None:
+    schedule = hourly_refresh(refresh, "m", lambda: Marts(refreshed, 7))  # pyright: ignore[reportArgumentType]
     at = datetime(2025, 11, 12, 9, 50, tzinfo=UTC)
     data = schedule.evaluate_tick(dg.build_schedule_context(instance, scheduled_execution_time=at))
     assert bool(data.run_requests) == runs
