@@ -76,4 +76,6 @@ def test_a_password_of_the_mail_server_is_not_shown(monkeypatch: pytest.MonkeyPa
 def test_every_setting_is_described_and_documented() -> None:
     page = (Path(__file__).parents[3] / "docs" / "settings.md").read_text(encoding="utf-8")
 
-    assert [row for row in describe() if not row[2] or f"| `{row[0]}` |" not in page or row[2] not in page] == []
+    assert [
+        row for row in describe() if not row[2] or f"| `{row[0]}` |" not in page or row[2] not in page
+    ] == []
