@@ -105,9 +105,9 @@ def _run(gateway: Gateway, call: SkillCall, product: CompiledProduct, trace: str
     except (DatabaseUnreachable, ServerFailed) as error:
         _log.error("skill not run", reason=error.message, hint=error.hint)
         raise unavailable("the database does not answer") from None
-    head: dict[str, Any] = {"runId": result.run_id, "metrics": dict(result.metrics)}
     if result.status == "ok":
-        return answer({"status": "ok", "output": result.output} | head)
+        return answer(result.to_contract(product.locale) | {"runId": result.run_id})
+    head: dict[str, Any] = {"runId": result.run_id, "metrics": dict(result.metrics)}
     status, code = _REFUSED[result.status]
     raise Refusal(status, code, result.error or "the skill gave no reason", details=head)
 

@@ -35,7 +35,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[SkillRequest]:
             return SkillResult("denied", "run_1", name, None, metrics=metrics, error="lacks finance.read")
         if given:
             return SkillResult("invalid", "run_1", name, None, metrics=metrics, error="unknown field")
-        return SkillResult("ok", "run_1", name, {"checked": 3}, metrics=metrics)
+        return SkillResult(
+            "ok", "run_1", name, {"checked": 3, "narrative": [{"text": "All agree."}]}, metrics=metrics
+        )
 
     monkeypatch.setattr("batuta_agents.runtime.run_skill", run_skill)
     return asked
@@ -55,7 +57,12 @@ def test_a_skill_runs_for_the_holder_of_the_local_token(gateway: Running, runs: 
     assert answered.status_code == 200
     assert answered.json() == {
         "status": "ok",
-        "output": {"checked": 3},
+        "output": {
+            "reportId": "run_1",
+            "summary": "All agree.",
+            "checked": 3,
+            "narrative": [{"text": "All agree."}],
+        },
         "metrics": {"latency_ms": 12},
         "runId": "run_1",
     }
