@@ -9,11 +9,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from batuta.facts import Fact, FactValue
+from batuta_agents.forms import Paragraph
 from batuta_agents.lineage import EventQuery, EventRef, FromRequest, FromRows, Lineage, Record
 from batuta_agents.model import SkillRequest
 from batuta_agents.narratives import Narratives
 from batuta_agents.queries import Query, RowSet, fetch, load_query
-from batuta_agents.skill import Paragraph
 
 if TYPE_CHECKING:
     import psycopg

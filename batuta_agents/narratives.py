@@ -13,7 +13,7 @@ from importlib.resources.abc import Traversable
 from typing import Final, TypeAlias
 
 from batuta.blobs import digest_of
-from batuta_agents.skill import Paragraph
+from batuta_agents.forms import Paragraph
 
 Template: TypeAlias = str | Mapping[str, str]
 FALLBACK_LOCALE: Final = "en"

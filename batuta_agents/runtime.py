@@ -18,10 +18,11 @@ from batuta.telemetry import get_logger
 from batuta.warehouse.connection import DatabaseUnreachable
 from batuta_agents.context import SkillContext
 from batuta_agents.discovery import find_skill
+from batuta_agents.forms import Paragraph, SkillInput
 from batuta_agents.model import Connect, SkillRequest, SkillResult
 from batuta_agents.narratives import load_narratives
 from batuta_agents.recording import Ending, Run, latency_ms, record
-from batuta_agents.skill import Paragraph, Skill, SkillInput
+from batuta_agents.skill import Skill
 
 if TYPE_CHECKING:
     import psycopg

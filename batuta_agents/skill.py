@@ -8,41 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
-
-if TYPE_CHECKING:
-    from batuta_agents.context import SkillContext
+from batuta_agents.context import SkillContext
+from batuta_agents.forms import SkillInput, SkillOutput
 
 _SOURCE_SUFFIXES = (".py", ".sql", ".toml")
-
-
-class SkillInput(BaseModel):
-    """Options of a skill; product and day come with the request."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class OutputPart(BaseModel):
-    """A part of an output: frozen, nothing unknown."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Paragraph(OutputPart):
-    """Words with `{{fact:name}}` slots, made from the template `key`."""
-
-    key: str
-    text: str
-
-
-class SkillOutput(OutputPart):
-    """What every skill gives: its numbers in fields of its own, and a narrative over recorded facts."""
-
-    narrative: tuple[Paragraph, ...] = Field(
-        min_length=1, description="Paragraphs with fact slots, in the product's locale."
-    )
 
 
 I = TypeVar("I", bound=SkillInput)  # noqa: E741

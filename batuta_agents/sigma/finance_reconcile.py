@@ -15,9 +15,10 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 from pydantic import Field
 
 from batuta_agents.context import SkillContext
+from batuta_agents.forms import OutputPart, Paragraph, SkillInput, SkillOutput
 from batuta_agents.lineage import EventList, FromFacts, FromRows
 from batuta_agents.queries import RowSet
-from batuta_agents.skill import OutputPart, Paragraph, SkillInput, SkillOutput, skill
+from batuta_agents.skill import skill
 
 Kind: TypeAlias = Literal[
     "transaction_without_order",

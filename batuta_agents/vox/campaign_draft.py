@@ -13,8 +13,9 @@ from typing import Final, Literal, TypeAlias
 from pydantic import Field
 
 from batuta_agents.context import SkillContext
+from batuta_agents.forms import OutputPart, Paragraph, SkillOutput
 from batuta_agents.lineage import FromFacts
-from batuta_agents.skill import OutputPart, Paragraph, SkillOutput, skill
+from batuta_agents.skill import skill
 from batuta_agents.vox.segments import Segment, SegmentInput, SegmentName, most_at_stake, segment_customers
 
 Channel: TypeAlias = Literal["email", "whatsapp"]

@@ -8,7 +8,8 @@ from decimal import Decimal
 from pydantic import Field
 
 from batuta_agents.context import SkillContext
-from batuta_agents.skill import OutputPart, Paragraph, SkillOutput, skill
+from batuta_agents.forms import OutputPart, Paragraph, SkillOutput
+from batuta_agents.skill import skill
 from batuta_agents.vox.segments import (
     AT_STAKE,
     Segment,

@@ -14,9 +14,9 @@ from typing import Any, Final, Literal, Self, TypeAlias, cast, get_args
 from pydantic import Field, model_validator
 
 from batuta_agents.context import SkillContext
+from batuta_agents.forms import SkillInput
 from batuta_agents.lineage import FromFacts, FromRows
 from batuta_agents.queries import RowSet
-from batuta_agents.skill import SkillInput
 
 SegmentName: TypeAlias = Literal[
     "champions", "loyal", "promising", "new", "cooling", "at_risk", "hibernating", "lost", "cancelled_only"
