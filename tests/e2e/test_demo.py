@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pytest
 
 from batuta.warehouse.connection import dagster_url
 from tests.support import database as databases
+from tests.support.daemon import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -56,21 +57,28 @@ class Demo:
         assert process.returncode == 0, err[-2000:]
         return json.loads(out.splitlines()[-1])
 
-    def kill_at(self, step: str, after_s: float = 0.0) -> None:
-        """Kill the demo with -9, some time after a line that names a step."""
+    def kill_at(self, step: str, *, after_s: float = 0.0, working: bool = False) -> None:
+        """Kill the demo with -9 at a line that names a step; `working` waits for a run to be under way."""
         process = self.start()
         assert process.stderr is not None
         for line in process.stderr:
             if step in line:
                 break
-        threading.Event().wait(after_s)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        if working:
+            wait_for(f"a run at {step}", lambda: self.runs(*UNFINISHED), 60)
+        time.sleep(after_s)
+        end(process)
 
     def runs(self, *statuses: dg.DagsterRunStatus) -> list[dg.DagsterRun]:
         os.environ["BATUTA_DAGSTER_PG_URL"] = dagster_url(self.url)
         with dg.DagsterInstance.from_config(str(self.home / "dagster")) as instance:
             return list(instance.get_runs(dg.RunsFilter(statuses=list(statuses))))
+
+
+def end(process: "subprocess.Popen[str]") -> None:
+    """Kill a demo and what it started."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 @pytest.fixture
@@ -80,11 +88,11 @@ def demo(database_server: str, tmp_path: Path) -> Iterator[Demo]:
 
 
 def test_a_demo_killed_at_any_step_ends_with_the_same_numbers_when_called_again(demo: Demo) -> None:
-    demo.kill_at("making the vendors' deliveries", 0.5)
-    demo.kill_at("landing", 0.3)
-    demo.kill_at("refreshing the marts", 4.0)
-    demo.kill_at("running arcsat-daily-review", 1.0)
-    assert len(demo.runs(*UNFINISHED)) >= 1
+    demo.kill_at("making the vendors' deliveries", after_s=0.5)
+    demo.kill_at("landing", after_s=0.3)
+    demo.kill_at("refreshing the marts", working=True, after_s=3.0)
+    demo.kill_at("running arcsat-daily-review", working=True, after_s=0.5)
+    assert len(demo.runs(*UNFINISHED)) == 1
 
     result = demo.finish()
     again = demo.finish()
@@ -113,5 +121,4 @@ def test_two_demos_do_not_run_at_once(demo: Demo) -> None:
         assert second.returncode == 1
         assert "another `batuta demo` is running" in err
     finally:
-        os.killpg(first.pid, signal.SIGKILL)
-        first.wait()
+        end(first)
