@@ -67,16 +67,20 @@ def build(
 
 def ensure_manifest(found: Locations, *, log: Callable[[str], None]) -> Path:
     """The manifest of the project as it is now: parsed anew where a file of it has changed since."""
+    from filelock import FileLock
+
     stamp, manifest = found.dbt_home / STAMP, found.dbt_home / "manifest.json"
     digest = _project_digest(found.dbt_project)
-    if manifest.is_file() and stamp.is_file() and stamp.read_text(encoding="ascii") == digest:
-        return manifest
-    _invoke(found, ["parse"], {}, log)
-    parsed = found.dbt_home / "target" / "manifest.json"
-    waiting = manifest.with_suffix(".new")
-    shutil.copyfile(parsed, waiting)
-    waiting.replace(manifest)
-    stamp.write_text(digest, encoding="ascii")
+    found.dbt_home.mkdir(parents=True, exist_ok=True)
+    with FileLock(found.dbt_home / "parse.lock"):
+        if manifest.is_file() and stamp.is_file() and stamp.read_text(encoding="ascii") == digest:
+            return manifest
+        stamp.unlink(missing_ok=True)
+        _invoke(found, ["parse"], {}, log)
+        waiting = manifest.with_suffix(".new")
+        shutil.copyfile(found.dbt_home / "target" / "manifest.json", waiting)
+        waiting.replace(manifest)
+        stamp.write_text(digest, encoding="ascii")
     return manifest
 
 
