@@ -26,6 +26,7 @@ DATA_NODES = tuple(
     part for kind in ("model", "seed", "snapshot", "test") for part in ("--resource-type", kind)
 )
 STAMP = "manifest.stamp"
+QUIET = ("--quiet", "--log-level", "none", "--log-level-file", "info")
 
 
 class DbtFailed(BatutaError):
@@ -102,9 +103,7 @@ def _invoke(
     }
     options = [part for name, folder in folders.items() for part in (name, str(folder))]
     with _environment(environment):
-        outcome = dbtRunner(callbacks=[on_event]).invoke(
-            [*arguments, "--quiet", "--log-level", "none", *options]
-        )
+        outcome = dbtRunner(callbacks=[on_event]).invoke([*arguments, *QUIET, *options])
     results = getattr(outcome.result, "results", None)
     if results is None and (outcome.exception or not outcome.success):
         raise DbtFailed(
