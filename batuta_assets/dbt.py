@@ -78,7 +78,7 @@ def dbt_assets(manifest: DbtManifest, graph: CompiledGraph, docs_url: str) -> dg
             yield check_result(test, keys[test.model], seen[test.unique_id])
         missing = sorted(_node_name(manifest, u) for u in wanted | set(tests) if u not in seen)
         if failed or missing:
-            raise dg.Failure(description=_failure(failed, missing, due, due_at), allow_retries=False)
+            raise dg.Failure(description=failure_text(failed, missing, due, due_at), allow_retries=False)
 
     return dbt_build
 
@@ -136,7 +136,9 @@ def check_result(test: DataTest, key: dg.AssetKey, result: NodeResult) -> dg.Ass
     )
 
 
-def _failure(failed: Sequence[str], missing: Sequence[str], due: Sequence[DueRun], due_at: str | None) -> str:
+def failure_text(
+    failed: Sequence[str], missing: Sequence[str], due: Sequence[DueRun], due_at: str | None
+) -> str:
     """Say what failed, and what is not launched because of it."""
     said = [f"dbt failed on {', '.join(failed)}."] if failed else []
     if missing:
