@@ -1,10 +1,9 @@
 """What the installed code and a project offer to manifests: the argument of the manifest compiler."""
 
-from batuta.events.types import EVENT_TYPES
+from batuta.events.types import EVENT_TYPES, datasets
 from batuta.manifests.catalog import Catalog, RelationInfo
 from batuta_agents.catalog import catalog as skill_catalog
 from batuta_assets.dbt_manifest import DbtManifest
-from batuta_assets.sources import datasets
 
 
 def project_catalog(manifest: DbtManifest) -> Catalog:

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from batuta.errors import BatutaError
+from batuta.events.types import datasets
 from batuta.manifests.catalog import SkillInfo
 from batuta.manifests.graph import CompiledAsset, CompiledGraph
 from batuta_assets.compat import fires_at
@@ -22,7 +23,7 @@ from batuta_assets.pipelines import due_schedules, hourly_refresh, pipeline_job,
 from batuta_assets.reports import report_asset
 from batuta_assets.runtime import Runtime, connector_to
 from batuta_assets.skills import skill_asset, skills_by_name
-from batuta_assets.sources import datasets, source_specs
+from batuta_assets.sources import source_specs
 from batuta_assets.vector import vector_asset
 from sensors.factory import due_sensor, landed_sensor, trigger_sensor
 

@@ -9,11 +9,10 @@ from typing import Final
 
 import dagster as dg
 
-from batuta.events.types import EVENT_TYPES
+from batuta.events.types import EVENT_TYPES, datasets
 from batuta_assets.partitions import products
 
 OWNER: Final = "team:atlas"
-EXTRA_DATASETS: Final = (("events", "other"),)
 VENDORS: Final[Mapping[str, str]] = {
     "shopify": "Shopify webhooks",
     "github": "GitHub webhooks",
@@ -24,12 +23,6 @@ REGISTRY: Final[Mapping[str, str]] = {
     "horizons": "The day up to which each product's daily series reach; moved by schedules and runs.",
     "batches": "One row per committed landing; number order is commit order.",
 }
-
-
-def datasets() -> dict[str, tuple[str, ...]]:
-    """Datasets by connector, from the table of event types."""
-    pairs = sorted({(row.connector, row.dataset) for row in EVENT_TYPES.values()} | set(EXTRA_DATASETS))
-    return {connector: tuple(d for c, d in pairs if c == connector) for connector, _ in pairs}
 
 
 def source_specs() -> list[dg.AssetSpec]:

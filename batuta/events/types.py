@@ -153,6 +153,15 @@ _TABLE: Final = (
 
 EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType({row.type: row for row in _TABLE})
 
+# What a project's own types go to.
+_OTHER: Final = ("events", "other")
+
+
+def datasets() -> dict[str, tuple[str, ...]]:
+    """Datasets by connector."""
+    pairs = sorted({(row.connector, row.dataset) for row in EVENT_TYPES.values()} | {_OTHER})
+    return {connector: tuple(d for c, d in pairs if c == connector) for connector, _ in pairs}
+
 
 def lookup(type: str) -> EventType | None:
     """The row of a type: its own, else that of the longest family it belongs to, else None."""

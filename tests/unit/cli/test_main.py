@@ -26,6 +26,17 @@ def test_help_imports_nothing_heavy() -> None:
     assert all(name in done.stdout for name, command in entry.COMMANDS.items() if not command.hidden)
 
 
+def test_checking_manifests_needs_no_dagster() -> None:
+    code = (
+        "import sys, batuta_cli.commands.apply, batuta_cli.commands.validate\n"
+        "import batuta_assets.catalog, batuta_assets.dbt_manifest, batuta_assets.dbt_run, batuta_assets.locations\n"
+        "print([name for name in ('dagster', 'dbt') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+    assert done.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize("name", entry.COMMANDS)
 def test_every_command_of_the_table_is_there(name: str) -> None:
     command = entry.cli.get_command(click.Context(entry.cli), name)
