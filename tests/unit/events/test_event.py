@@ -129,6 +129,12 @@ def test_every_form_of_rfc_3339_is_understood(text: str, moment: datetime) -> No
     assert parse_time(text) == moment
 
 
+@given(st.from_regex(r"[0-9]{1,12}", fullmatch=True))
+def test_a_fraction_of_any_length_is_cut_at_the_microsecond(fraction: str) -> None:
+    moment = datetime(2025, 11, 12, 11, 0, 0, int(fraction.ljust(6, "0")[:6]), UTC)
+    assert parse_time(f"2025-11-12T08:00:00.{fraction}-03:00") == moment
+
+
 @given(st.datetimes(timezones=st.builds(lambda m: timezone(timedelta(minutes=m)), st.integers(-1439, 1439))))
 def test_a_time_written_is_the_time_read(moment: datetime) -> None:
     try:
