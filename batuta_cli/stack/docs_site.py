@@ -69,6 +69,7 @@ def generate(settings: Settings, environment: Mapping[str, str]) -> subprocess.P
     ]
     command += ["--static", "--project-dir", str(project), "--profiles-dir", str(project)]
     command += ["--target-path", str(_target(settings))]
+    _log(settings).parent.mkdir(parents=True, exist_ok=True)
     with _log(settings).open("ab") as output:
         return subprocess.Popen(
             command,
