@@ -143,6 +143,24 @@ def create_keys(home: Path) -> KeyRing:
     return keys
 
 
+def keys_for(conn: psycopg.Connection[Any], home: Path) -> KeyRing:
+    """The keys of this installation and its database; made where the database was not filled yet.
+
+    Raises:
+        KeysMissing: the database was filled with keys that are gone.
+        KeysMismatch: it was filled with others.
+    """
+    filled = conn.execute("select from batuta.key_fingerprint").fetchone() is not None
+    if filled and not _master(home).exists():
+        raise KeysMissing(
+            f"there are no master keys at {_master(home)}, and this database was filled with some",
+            hint=_RESTORE,
+        )
+    keys = create_keys(home)
+    bind_keys(conn, keys)
+    return keys
+
+
 def bind_keys(conn: psycopg.Connection[Any], keys: KeyRing) -> None:
     """Make sure the database was filled with these keys; the first to land into an empty one signs it with its own.
 

@@ -74,10 +74,22 @@ class SubprocessRunLauncher(compat.RunLauncher[dg.DagsterInstance], compat.Confi
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        threading.Thread(target=process.wait, name=f"wait-{process.pid}", daemon=True).start()
+        threading.Thread(
+            target=self._await, args=(process, run.run_id), name=f"wait-{process.pid}", daemon=True
+        ).start()
         worker = identify(process.pid)
         if worker is not None:
             self._instance.add_run_tags(run.run_id, {WORKER_TAG: worker.tag()})
+
+    def _await(self, process: "subprocess.Popen[bytes]", run_id: str) -> None:
+        """Wait for a process; end its run where it died before the run began, which monitoring finds late."""
+        code = process.wait()
+        run = self._instance.get_run_by_id(run_id)
+        if run is not None and run.status == dg.DagsterRunStatus.STARTING:
+            said = self.get_run_worker_debug_info(run) or ""
+            self._instance.report_run_failed(
+                run, f"The run's process (pid {process.pid}) ended with {code} before it began.\n{said}"
+            )
 
     def terminate(self, run_id: str) -> bool:
         """Ask the run's process to end; False where there is nothing to end."""

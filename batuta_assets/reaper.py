@@ -22,6 +22,9 @@ class ReapedRun:
     job_name: str
     pid: int
 
+    def __str__(self) -> str:
+        return f"run {self.run_id} of {self.job_name}, whose process had died"
+
 
 def reap_dead_runs(instance: dg.DagsterInstance) -> list[ReapedRun]:
     """End every unfinished run of this host whose process is gone; leave all others alone."""

@@ -1,6 +1,8 @@
 """A run whose process is gone is found and ended; every other run is left alone."""
 
 import dataclasses
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import dagster as dg
@@ -78,6 +80,27 @@ def test_a_process_that_ended_after_its_run_had_finished_did_not_fail(
     run = add_run(instance, dead())
     instance.report_run_canceled(run)
     assert launcher.check_run_worker_health(run).status == WorkerStatus.SUCCESS
+
+
+@pytest.mark.parametrize(
+    ("status", "ends_as"),
+    [
+        (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.FAILURE),
+        (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTED),
+        (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.SUCCESS),
+    ],
+)
+def test_a_run_whose_process_ended_before_it_began_is_ended_at_once(
+    instance: dg.DagsterInstance,
+    launcher: SubprocessRunLauncher,
+    status: dg.DagsterRunStatus,
+    ends_as: dg.DagsterRunStatus,
+) -> None:
+    run = add_run(instance, None, status)
+
+    launcher._await(subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"]), run.run_id)
+
+    assert status_of(instance, run) == ends_as
 
 
 def test_terminating_a_run_whose_process_is_gone_ends_it(
