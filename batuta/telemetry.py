@@ -36,6 +36,8 @@ def configure_logging(settings: "Settings") -> None:
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    # What it warns of, it also raises.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:

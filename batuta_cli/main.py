@@ -3,8 +3,10 @@
 Commands are imported when they are called, so that `--help` and completion stay quick.
 """
 
+import errno
 import importlib
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -14,6 +16,14 @@ import click
 from batuta.errors import BatutaError
 
 INTERRUPTED = 130
+FULL_BYTES = 50_000_000
+# What the machine refuses and a person can mend; any other OSError is a fault of ours and shown as such.
+REFUSALS = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS),
+        *(errno.ENOTDIR, errno.ENOENT, errno.EEXIST),
+    }
+)
 
 
 class CommandEntry(NamedTuple):
@@ -89,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _configure(arguments)
         code = cli.main(args=list(arguments), prog_name="batuta", standalone_mode=False)
     except BatutaError as error:
-        _show(error, arguments)
+        show_error(error, arguments)
         sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
@@ -99,6 +109,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except Exception as error:
+        refused = _refused(error)
+        if refused is None:
+            raise
+        show_error(refused, arguments)
+        sys.exit(refused.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -112,14 +128,43 @@ def _configure(arguments: Sequence[str]) -> None:
     configure_logging(get_settings())
 
 
-def _show(error: BatutaError, arguments: Sequence[str]) -> None:
+def _refused(error: Exception) -> BatutaError | None:
+    """A sentence for what the machine or the database refused; None for what is a fault of ours."""
+    if isinstance(error, OSError) and error.errno in REFUSALS and error.filename is not None:
+        hint = "Mend that, or choose another folder with BATUTA_HOME."
+        return BatutaError(f"{error.filename}: {error.strerror}", hint=hint)
+    psycopg = sys.modules.get("psycopg")
+    if psycopg is not None and isinstance(error, psycopg.OperationalError):
+        reason = " ".join(str(error).split())
+        return BatutaError(
+            f"the database broke off: {reason}", hint="Look with `batuta doctor`, then do the same again."
+        )
+    return None
+
+
+def _disk_full() -> str | None:
+    """A sentence where the home's disk is full, which is behind many another error."""
+    from batuta.settings import get_settings
+
+    try:
+        home = get_settings().home
+        folder = next(path for path in (home, *home.parents) if path.exists())
+        free = shutil.disk_usage(folder).free
+    except (BatutaError, OSError):
+        return None
+    return f"The disk is full: {folder} has {free // 1_000_000} MB free." if free < FULL_BYTES else None
+
+
+def show_error(error: BatutaError, arguments: Sequence[str]) -> None:
+    """Print an error as the sentence it is, or as one JSON line where `--json` was asked for."""
+    hint = "\n".join(filter(None, (_disk_full(), error.hint))) or None
     if "--json" in arguments:
-        click.echo(json.dumps({"error": error.message, "hint": error.hint}, ensure_ascii=False), err=True)
+        click.echo(json.dumps({"error": error.message, "hint": hint}, ensure_ascii=False), err=True)
         return
     named = next((a for a in arguments if a in COMMANDS), "")
     click.echo(f"{f'batuta {named}'.strip()}: {error.message}", err=True)
-    if error.hint:
-        click.echo(error.hint, err=True)
+    if hint:
+        click.echo(hint, err=True)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,19 @@
 """The demo's Dagster runs: in this process, recorded in the installation's own instance like any other run."""
 
+import os
+import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 
 import dagster as dg
+import psycopg
 
 from batuta.manifests.graph import CompiledGraph
 from batuta.settings import Settings
-from batuta.warehouse.connection import connect
+from batuta.warehouse.connection import DatabaseUnreachable, connect
 from batuta_agents.catalog import catalog
 from batuta_assets.dbt_manifest import read_manifest
 from batuta_assets.gates import is_refreshed, raise_horizons, structural_problem
@@ -19,6 +23,7 @@ from batuta_assets.partitions import partition_key, products
 from batuta_assets.reaper import reap_dead_runs
 from batuta_assets.workers import own_tags
 from batuta_cli.demo.company import DemoFailed, Progress
+from batuta_cli.main import show_error
 from sensors import run_tags
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -42,9 +47,40 @@ def stage(settings: Settings, graph: CompiledGraph, url: str, progress: Progress
     score = Score(graph, manifest, catalog(), f"http://127.0.0.1:{settings.docs_port}")
     with dg.DagsterInstance.from_config(str(settings.home / "dagster")) as instance:
         for reaped in reap_dead_runs(instance):
-            progress(f"ended run {reaped.run_id} of {reaped.job_name}, whose process had died")
+            progress(f"ended {reaped}")
         instance.add_dynamic_partitions(str(products.name), [p.name for p in graph.products])
-        yield Stage(definitions(score), instance, manifest.digest, url)
+        with _ended_with_database(url):
+            yield Stage(definitions(score), instance, manifest.digest, url)
+
+
+@contextmanager
+def _ended_with_database(url: str) -> Iterator[None]:
+    """End this process as soon as the database is gone.
+
+    Dagster would try again for each of hundreds of messages, which takes half an hour. To end here is as safe as
+    being killed here: the next demo ends the run and goes on.
+    """
+    finished = threading.Event()
+
+    def watch() -> None:
+        try:
+            with connect(url, "reader", autocommit=True, application="batuta demo: watch") as conn:
+                while not finished.wait(1.0):
+                    conn.execute("select 1")
+        except (psycopg.Error, DatabaseUnreachable):
+            if not finished.is_set():
+                show_error(
+                    DemoFailed("the database ended", hint="Call the demo again: it goes on."), sys.argv[1:]
+                )
+                os._exit(DemoFailed.exit_code)
+
+    watcher = threading.Thread(target=watch, name="database watch", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        watcher.join()
 
 
 def refresh(found: Stage, horizons: Mapping[str, date], progress: Progress) -> str | None:

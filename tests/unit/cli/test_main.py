@@ -1,11 +1,14 @@
 """The command line: quick help, sentences for errors, exit codes."""
 
+import errno
 import json
 import subprocess
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import click
+import psycopg
 import pytest
 
 from batuta.errors import BatutaError, UsageError
@@ -80,6 +83,49 @@ def test_an_error_is_json_where_json_was_asked_for(
 
     assert _run(["kpi", "--json"]) == 1
     assert json.loads(capsys.readouterr().err) == {"error": "No.", "hint": "Do."}
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "/srv/batuta"), "/srv/batuta: Permission denied"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/srv/batuta"),
+            "/srv/batuta: No space left on device",
+        ),
+        (
+            psycopg.errors.AdminShutdown("terminating connection"),
+            "the database broke off: terminating connection",
+        ),
+    ],
+)
+def test_what_the_machine_or_the_database_refuses_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, said: str
+) -> None:
+    monkeypatch.setattr(entry.LazyGroup, "get_command", _raising(error))
+
+    assert _run(["kpi"]) == 1
+    assert capsys.readouterr().err.splitlines()[0] == f"batuta kpi: {said}"
+
+
+def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entry.LazyGroup, "get_command", _raising(ValueError("a bug")))
+
+    with pytest.raises(ValueError, match="a bug"):
+        entry.main(["kpi"])
+
+
+def test_a_full_disk_is_named_whatever_failed_because_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(entry.LazyGroup, "get_command", _raising(BatutaError("No.", hint="Do.")))
+    monkeypatch.setattr("shutil.disk_usage", lambda _folder: SimpleNamespace(free=7_000_000))
+
+    assert _run(["kpi"]) == 1
+    _, full, hint = capsys.readouterr().err.splitlines()
+    assert full.startswith("The disk is full: ")
+    assert full.endswith(" has 7 MB free.")
+    assert hint == "Do."
 
 
 @pytest.mark.parametrize("arguments", [["no-such-command"], ["--no-such-option"]])
