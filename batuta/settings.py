@@ -9,8 +9,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, PlainSerializer, SecretStr, ValidationError, model_validator
+from pydantic import Field, PlainSerializer, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from batuta.errors import UsageError
@@ -87,6 +88,11 @@ class Settings(BaseSettings):
         default="info", description="Least level that is logged."
     )
 
+    @field_validator("database_url")
+    @classmethod
+    def _check_address(cls, value: str | None) -> str | None:
+        return None if value is None else _database_address(value)
+
     @model_validator(mode="after")
     def _resolve_paths(self) -> Self:
         project = self.project.expanduser().resolve()
@@ -116,7 +122,7 @@ def get_settings(environ: Mapping[str, str] | None = None) -> Settings:
         return Settings(project=project, _env_file=project / ".env")  # pyright: ignore[reportCallIssue]
     except ValidationError as error:
         problems = [
-            f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}"
+            f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {e['msg'].removeprefix('Value error, ')}"
             for e in error.errors(include_input=False)
         ]
         raise UsageError(
@@ -143,6 +149,26 @@ def describe() -> list[tuple[str, str, str]]:
         default = "" if field.default in (None, Path()) else str(field.default)
         rows.append((f"{PREFIX}{name.upper()}", default, field.description or ""))
     return rows
+
+
+def _database_address(value: str) -> str:
+    """`value` in the one spelling that every part understands; a ValueError never shows it: it has a password."""
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    scheme, separator, rest = value.partition("://")
+    address = f"postgresql://{rest}"
+    try:
+        if scheme not in {"postgresql", "postgres"} or not separator:
+            raise ValueError
+        conninfo_to_dict(address)
+        _ = urlsplit(address).port
+    except (ValueError, ProgrammingError):
+        raise ValueError(
+            "Input should be an address such as postgresql://user:password@host:5432/database; "
+            "letters like @ : / # % in a user or password are written %40 %3A %2F %23 %25"
+        ) from None
+    return address
 
 
 def _default_cache() -> Path:

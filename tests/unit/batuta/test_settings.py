@@ -67,6 +67,29 @@ def test_a_value_that_does_not_fit_is_named(
         get_settings()
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("notaurl", "mysql://user:hidden-word@host/name", "host=db user=me"),
+        *("postgresql://user:hidden-word%zz@host/name", "postgresql://user:hidden-word@host:port/name"),
+    ],
+)
+def test_an_address_that_is_none_is_refused_without_showing_it(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("BATUTA_DATABASE_URL", address)
+
+    with pytest.raises(UsageError, match="BATUTA_DATABASE_URL: Input should be an address") as refused:
+        get_settings()
+    assert "hidden-word" not in refused.value.message
+
+
+def test_both_spellings_of_an_address_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATUTA_DATABASE_URL", "postgres://user:a%40b@host:5433/name?sslmode=require")
+
+    assert get_settings().database_url == "postgresql://user:a%40b@host:5433/name?sslmode=require"
+
+
 def test_a_password_of_the_mail_server_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BATUTA_SMTP_URL", "smtp://user:hidden-word@mail.example:587")
 
