@@ -96,10 +96,15 @@ def ports(settings: Settings) -> list[Finding]:
     """The ports are free for `batuta up`, where it does not run already."""
     if state.read(settings.home) is not None:
         return [ok("ports", "held by the running `batuta up`")]
+    ours = {process.pid for process in state.marked(settings.home)}
     wanted = [(each.host, each.port, each.setting) for each in listeners(settings)]
     if settings.database_url is None and embedded_server(settings).running() is None:
         wanted.append(("127.0.0.1", settings.database_port, "BATUTA_DATABASE_PORT"))
-    taken = [(port, setting) for host, port, setting in wanted if not is_free(host, port)]
+    taken = [
+        (port, setting)
+        for host, port, setting in wanted
+        if not is_free(host, port) and holder(port).pid not in ours
+    ]
     return [
         problem(
             "ports",

@@ -64,11 +64,11 @@ def _run(settings: Settings, progress: Progress, stop: threading.Event, as_json:
         docs = _DocsBuild.begin(settings, url, environment)
         supervisor.start()
         if not stop.is_set():
-            state.write(settings.home, state.State(me, "ready", addresses(settings), supervisor.pids()))
+            _write_ready(settings, me, supervisor.pids())
             _show(addresses(settings), as_json)
             if not as_json:
                 click.echo("Stop with Ctrl-C or `batuta down`.", err=True)
-        _watch(settings, supervisor, docs, progress, stop)
+        _watch(settings, me, supervisor, docs, progress, stop)
     finally:
         state.write(settings.home, state.State(me, "stopping"))
         if supervisor is not None:
@@ -80,27 +80,43 @@ def _run(settings: Settings, progress: Progress, stop: threading.Event, as_json:
 
 def _watch(
     settings: Settings,
+    me: state.ProcessId,
     supervisor: Supervisor,
     docs: "_DocsBuild | None",
     progress: Progress,
     stop: threading.Event,
 ) -> None:
+    known = supervisor.pids()
+    trouble: str | None = None
     while not stop.wait(WATCH_S):
         supervisor.watch()
         if settings.database_url is None:
-            _revive_database(settings, progress)
+            trouble = _revive_database(settings, progress, trouble)
+        if known != supervisor.pids():
+            known = supervisor.pids()
+            _write_ready(settings, me, known)
         if docs is not None and docs.finished(progress):
             docs = None
 
 
-def _revive_database(settings: Settings, progress: Progress) -> None:
+def _write_ready(settings: Settings, me: state.ProcessId, pids: Mapping[str, int]) -> None:
+    state.write(settings.home, state.State(me, "ready", addresses(settings), pids))
+
+
+def _revive_database(settings: Settings, progress: Progress, said: str | None) -> str | None:
+    """Start a database that has ended; what keeps it from starting, which is `said` only once."""
     server = embedded_server(settings)
-    if server.running() is None:
+    if server.running() is not None:
+        return None
+    if said is None:
         progress("the database ended; starting it again")
-        try:
-            server.start(quiet)
-        except BatutaError as error:
+    try:
+        server.start(quiet)
+    except BatutaError as error:
+        if error.message != said:
             progress(error.message)
+        return error.message
+    return None
 
 
 @dataclass
@@ -167,7 +183,8 @@ def _detach(settings: Settings, progress: Progress) -> Mapping[str, str]:
     deadline = time.monotonic() + DETACHED_TIMEOUT_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise ServiceFailed(_tail(log, begun), hint=f"See {log}.")
+            said, hint = _last_words(log, begun)
+            raise ServiceFailed(said, hint=f"{hint}\nSee {log}.".lstrip())
         running = state.read(settings.home)
         if running is not None and running.phase == "ready":
             return running.addresses
@@ -177,12 +194,17 @@ def _detach(settings: Settings, progress: Progress) -> Mapping[str, str]:
     )
 
 
-def _tail(log: Path, begun: int) -> str:
+def _last_words(log: Path, begun: int) -> tuple[str, str]:
+    """The first error in a log since `begun`, and what it says to do."""
     with log.open(encoding="utf-8", errors="replace") as file:
         file.seek(begun)
         lines = [line.strip() for line in file.read().splitlines() if line.strip()]
-    said = [line.removeprefix("batuta up: ") for line in lines if line.startswith("batuta ")]
-    return said[0] if said else "it ended at once: " + " | ".join(lines[-3:])
+    for number, line in enumerate(lines):
+        command, _, said = line.partition(": ")
+        if command in {"batuta up", "batuta setup"}:
+            hint = lines[number + 1 : number + 2]
+            return said, "".join(each for each in hint if not each.startswith("batuta "))
+    return "it ended at once: " + " | ".join(lines[-3:]), ""
 
 
 @contextmanager
