@@ -70,6 +70,11 @@ def ensure_manifest(found: Locations, *, log: Callable[[str], None]) -> Path:
     """The manifest of the project as it is now: parsed anew where a file of it has changed since."""
     from filelock import FileLock
 
+    if not (found.dbt_project / "dbt_project.yml").is_file():
+        raise DbtFailed(
+            f"there is no dbt project at {found.dbt_project}",
+            hint="Run inside the project folder, or name it with BATUTA_PROJECT.",
+        )
     stamp, manifest = found.dbt_home / STAMP, found.dbt_home / "manifest.json"
     digest = _project_digest(found.dbt_project)
     found.dbt_home.mkdir(parents=True, exist_ok=True)
@@ -108,7 +113,7 @@ def _invoke(
     if results is None and (outcome.exception or not outcome.success):
         raise DbtFailed(
             f"dbt {arguments[0]} failed: {outcome.exception or 'see its log'}",
-            hint=f"{folders['--log-path']}",
+            hint=f"See the log in {folders['--log-path']}.",
         )
     return [_result(item) for item in results or ()]
 

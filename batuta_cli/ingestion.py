@@ -15,6 +15,7 @@ from batuta.landing.capture import BadLine, CaptureForm, read_captures
 from batuta.landing.land import Landing
 from batuta.landing.model import Delivery, LandingCounts, Parse, Parsed, Rejected, Way
 from batuta.manifests.bundle import bundle_path, read_bundle
+from batuta.manifests.graph import CompiledProduct
 from batuta.secrets import resolve_secrets
 from batuta.settings import Settings
 from batuta.warehouse.connection import Connection
@@ -72,9 +73,10 @@ def ingest_files(
         UsageError: a path is not there.
         BatutaError: no secret to verify with; the database did not take a chunk.
     """
+    product = _product(settings, source)
     parse = parse_for(settings, source)
     form = CaptureForm(
-        source.product,
+        product.name,
         source.connector,
         source.account,
         events=source.connector in UNSIGNED_FILES,
@@ -116,12 +118,23 @@ def parse_for(settings: Settings, source: Source) -> Parse:
     return verified
 
 
+def _product(settings: Settings, source: Source) -> CompiledProduct:
+    """The product in force: what lands under a misspelt name would stay there."""
+    products = read_bundle(bundle_path(settings.home)).products
+    for product in products:
+        if product.name == source.product:
+            return product
+    known = ", ".join(product.name for product in products) or "none"
+    raise BatutaError(
+        f"no product {source.product} is applied; there are: {known}",
+        hint="Correct the name, or add the product with `batuta apply PATH`.",
+    )
+
+
 def _secrets(settings: Settings, source: Source) -> tuple[tuple[bytes, ...], bool]:
     """The secrets that may have signed, and whether unsigned deliveries are let in."""
     own = "Pass --trusted for files of your own, which skips the signature."
-    product = read_bundle(bundle_path(settings.home)).product(source.product)
-    if product is None:
-        raise BatutaError(f"no product {source.product} is applied", hint=f"Run `batuta apply PATH`. {own}")
+    product = _product(settings, source)
     speaker = connector_named(source.connector)
     bindings = [
         (index, binding)

@@ -113,6 +113,7 @@ def test_a_line_that_is_no_delivery_fails_at_the_end_and_loses_nothing(batuta: C
         (["ingest", "shopify", "PATH"], 2, "Missing option '--product'"),
         (["ingest", "shopify", "no-such-file", "--product", "arcsat"], 2, "no-such-file is not there"),
         (["ingest", "shopify", "PATH", "--product", "nobody"], 1, "no product nobody is applied"),
+        (["ingest", "shopify", "PATH", "--product", "nobody", "--trusted"], 1, "there are: arcsat"),
         (["ingest", "github", "PATH", "--product", "arcsat"], 1, "has no connector github"),
         (["events", "show", "nothing"], 1, "no event has the id nothing"),
         (["events", "list", "--run", "nothing"], 1, "no events are recorded for run nothing"),
