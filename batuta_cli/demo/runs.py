@@ -1,5 +1,6 @@
 """The demo's Dagster runs: in this process, recorded in the installation's own instance like any other run."""
 
+import logging
 import os
 import sys
 import threading
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import dagster as dg
+import psutil
 import psycopg
 
 from batuta.manifests.graph import CompiledGraph
@@ -72,8 +74,12 @@ def _ended_with_database(url: str) -> Iterator[None]:
                 show_error(
                     DemoFailed("the database ended", hint="Call the demo again: it goes on."), sys.argv[1:]
                 )
+                for child in psutil.Process().children(recursive=True):
+                    child.kill()
                 os._exit(DemoFailed.exit_code)
 
+    # Of each of these attempts Dagster also warns on standard error.
+    logging.getLogger().addHandler(logging.NullHandler())
     watcher = threading.Thread(target=watch, name="database watch", daemon=True)
     watcher.start()
     try:
