@@ -136,12 +136,11 @@ class EmbeddedServer:
             return self.url()
 
     def stop(self) -> bool:
-        """Stop the server; False when it did not run."""
-        running = self.running()
-        if running is None:
+        """Stop the server, also one that is still starting; False when it did not run."""
+        if _postmaster(self.data) is None:
             return False
         with self._lock():
-            process = _process(running.pid)
+            process = _postmaster(self.data)
             if process is None:
                 return False
             # Fast shutdown: sessions are ended, everything is written.
@@ -315,22 +314,31 @@ class EmbeddedServer:
 
 
 def _read_running(data: Path) -> Running | None:
+    lines = _pid_file(data)
+    if len(lines) < 8 or not lines[7].strip().startswith("ready"):
+        return None
+    process = _postmaster(data)
+    return None if process is None else Running(process.pid, int(lines[3]))
+
+
+def _postmaster(data: Path) -> psutil.Process | None:
+    """The server's first process, whether it takes connections already or not."""
+    lines = _pid_file(data)
+    process = _process(int(lines[0])) if lines and lines[0].isdigit() else None
+    return process if process is not None and _belongs(process, data) else None
+
+
+def _pid_file(data: Path) -> list[str]:
+    """Lines of postmaster.pid: pid, data folder, start, port, socket folder, address, shared memory, status."""
     try:
-        lines = (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+        return (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
     except PermissionError:
         raise ServerFailed(
             f"the embedded database belongs to user {_user_name(data.stat().st_uid)}",
             hint="Run as that user or as root, or choose another folder with BATUTA_HOME.",
         ) from None
     except OSError:
-        return None
-    # pid, data folder, start time, port, socket folder, address, shared memory, status
-    if len(lines) < 8 or not lines[7].strip().startswith("ready"):
-        return None
-    process = _process(int(lines[0]))
-    if process is None or not _belongs(process, data):
-        return None
-    return Running(process.pid, int(lines[3]))
+        return []
 
 
 def _process(pid: int) -> psutil.Process | None:

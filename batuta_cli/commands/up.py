@@ -153,7 +153,12 @@ class _DocsBuild:
 def _setup(settings: Settings, stop: threading.Event) -> None:
     """Set up in a process of its own: this one stays for long and should stay small."""
     command = [sys.executable, "-m", "batuta_cli.main", "setup"]
-    environment = {**os.environ, "BATUTA_PROJECT": str(settings.project), "BATUTA_HOME": str(settings.home)}
+    environment = {
+        **os.environ,
+        "BATUTA_PROJECT": str(settings.project),
+        "BATUTA_HOME": str(settings.home),
+        state.MARK: str(settings.home),
+    }
     process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
     while process.poll() is None:
         if stop.wait(0.1):
