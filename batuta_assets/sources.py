@@ -9,7 +9,7 @@ from typing import Final
 
 import dagster as dg
 
-from batuta.events.types import EVENT_TYPES, datasets
+from batuta.events.types import ROWS, datasets
 from batuta_assets.partitions import products
 
 OWNER: Final = "team:atlas"
@@ -32,9 +32,7 @@ def source_specs() -> list[dg.AssetSpec]:
 
 
 def _dataset(connector: str, dataset: str) -> dg.AssetSpec:
-    types = sorted(
-        k for k, row in EVENT_TYPES.items() if (row.connector, row.dataset) == (connector, dataset)
-    )
+    types = sorted({row.type for row in ROWS if (row.connector, row.dataset) == (connector, dataset)})
     listed = ", ".join(f"`{name}`" for name in types) or "every type the project has a contract for"
     return dg.AssetSpec(
         key=[connector, dataset],

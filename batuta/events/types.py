@@ -25,6 +25,8 @@ class EventType:
     subject: str
     id: str
     time: str
+    also_posted: bool = False
+    """Whether a producer of the company's own may post it over `POST /events` too."""
 
 
 _SHOPIFY_ID: Final = "X-Shopify-Webhook-Id (the same on every retry)"
@@ -48,10 +50,63 @@ def _github(type: str, event: str, dataset: str, contract: str, subject: str, ti
     )
 
 
+def _file(kind: str, connector: str, dataset: str, id: str, time: str) -> EventType:
+    return EventType(
+        f"com.avila.file.{kind}",
+        "a change of a known item",
+        connector,
+        dataset,
+        "avila.file",
+        "the item's id" if connector == "onedrive" else "keyed hash of the path",
+        id,
+        time,
+        also_posted=True,
+    )
+
+
+def _mail(kind: str, id: str, time: str) -> EventType:
+    return EventType(
+        f"com.avila.email.{kind}",
+        "IMAP or Microsoft Graph",
+        "email",
+        "messages",
+        "avila.email",
+        "none",
+        id,
+        time,
+    )
+
+
+def _whatsapp(kind: str, dataset: str, contract: str, id: str) -> EventType:
+    return EventType(
+        f"com.whatsapp.{kind}",
+        "entry[].changes[].value",
+        "whatsapp",
+        dataset,
+        f"whatsapp.{contract}",
+        "keyed hash of the wamid" if dataset != "other" else "none",
+        id,
+        "timestamp of the message or status, in seconds" if dataset != "other" else "the time of receipt",
+    )
+
+
+def _notion(kind: str, id: str, time: str) -> EventType:
+    return EventType(
+        f"com.notion.page.{kind}",
+        "data source query",
+        "notion",
+        "pages",
+        "notion.page",
+        "the page's id",
+        id,
+        time,
+    )
+
+
 _GID: Final = "admin_graphql_api_id of the payload"
 _HEADER_TIME: Final = "X-Shopify-Triggered-At"
 
-_TABLE: Final = (
+ROWS: Final = (
     _shopify("orders.created", "orders/create", "orders", "order", _GID),
     _shopify("orders.updated", "orders/updated", "orders", "order", _GID),
     _shopify("orders.cancelled", "orders/cancelled", "orders", "order", _GID),
@@ -77,6 +132,16 @@ _TABLE: Final = (
         "products",
         "product_deleted",
         "gid://shopify/Product/{id}",
+        _HEADER_TIME,
+    ),
+    _shopify("customers.created", "customers/create", "customers", "customer", _GID),
+    _shopify("customers.updated", "customers/update", "customers", "customer", _GID),
+    _shopify(
+        "customers.deleted",
+        "customers/delete",
+        "customers",
+        "customer_deleted",
+        "gid://shopify/Customer/{id}",
         _HEADER_TIME,
     ),
     _shopify(
@@ -122,12 +187,89 @@ _TABLE: Final = (
         "head_commit.timestamp, else repository.pushed_at, else the time of receipt",
     ),
     _github(
+        "pull_request_review.*",
+        "pull_request_review",
+        "reviews",
+        "pull_request_review",
+        "review.id",
+        "review.submitted_at",
+    ),
+    _github(
+        "deployment.*",
+        "deployment",
+        "deployments",
+        "deployment",
+        "deployment.id",
+        "deployment.updated_at, else created_at",
+    ),
+    _github(
+        "deployment_status.*",
+        "deployment_status",
+        "deployments",
+        "deployment_status",
+        "deployment.id",
+        "deployment_status.updated_at, else created_at",
+    ),
+    _github(
         "*",
         "any other event",
         "other",
         "other",
         "none",
         "updated_at of the thing named by the event, else the time of receipt",
+    ),
+    *(
+        _mail(kind, "{uidvalidity}:{uid}:{what}, or {immutable id}:{changeKey}", when)
+        for kind, when in (
+            ("received", "when the server received it (INTERNALDATE, receivedDateTime)"),
+            ("updated", "when the poll saw it, stored once; lastModifiedDateTime over Graph"),
+            ("deleted", "when the poll saw it, stored once"),
+        )
+    ),
+    *(
+        _file(kind, "onedrive", "files", "{item}:{eTag}, deletions {item}:deleted:{last eTag}", when)
+        for kind, when in (
+            ("created", "lastModifiedDateTime"),
+            ("updated", "lastModifiedDateTime"),
+            ("renamed", "lastModifiedDateTime"),
+            ("deleted", "when the poll saw it, stored once"),
+        )
+    ),
+    *(
+        _file(kind, "obsidian", "notes", "{hash of path}:{hash of content}:{how often seen}", when)
+        for kind, when in (
+            ("created", "the file's time of modification"),
+            ("updated", "the file's time of modification"),
+            ("renamed", "when the scan saw it, stored once"),
+            ("deleted", "when the scan saw it, stored once"),
+        )
+    ),
+    _whatsapp("message.received", "messages", "message", "keyed hash of the wamid"),
+    _whatsapp("message.edited", "messages", "message", "keyed hash of the wamid"),
+    _whatsapp("message.revoked", "messages", "message", "keyed hash of the wamid"),
+    *(
+        _whatsapp(f"status.{kind}", "statuses", "status", "{keyed hash of the wamid}:{status}:{timestamp}")
+        for kind in ("sent", "delivered", "read", "played", "failed", "deleted")
+    ),
+    _whatsapp("*", "other", "other", "keyed hash of entry, field and value"),
+    *(
+        _notion(kind, "{page}:{last_edited_time}:{content hash}", when)
+        for kind, when in (
+            ("created", "created_time"),
+            ("updated", "last_edited_time, rounded down to the minute by Notion"),
+            ("deleted", "last_edited_time, else when the poll saw it, stored once"),
+            ("unshared", "when the poll saw it, stored once"),
+        )
+    ),
+    EventType(
+        "com.batuta.fraud.labelled",
+        "POST /events",
+        "events",
+        "labels",
+        "batuta.fraud_label",
+        "the subject of the message",
+        _OWN_ID,
+        _OWN_TIME,
     ),
     EventType(
         "com.batuta.spend.recorded",
@@ -151,7 +293,8 @@ _TABLE: Final = (
     ),
 )
 
-EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType({row.type: row for row in _TABLE})
+# Two connectors may give one type (a file is a file); what governs it is the same.
+EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType({row.type: row for row in reversed(ROWS)})
 
 # What a project's own types go to.
 _OTHER: Final = ("events", "other")
@@ -159,7 +302,7 @@ _OTHER: Final = ("events", "other")
 
 def datasets() -> dict[str, tuple[str, ...]]:
     """Datasets by connector."""
-    pairs = sorted({(row.connector, row.dataset) for row in EVENT_TYPES.values()} | {_OTHER})
+    pairs = sorted({(row.connector, row.dataset) for row in ROWS} | {_OTHER})
     return {connector: tuple(d for c, d in pairs if c == connector) for connector, _ in pairs}
 
 

@@ -11,6 +11,7 @@ from batuta.errors import BatutaError
 from batuta.events.event import Event
 
 Way: TypeAlias = Literal["webhook", "poll", "backfill", "replay", "post", "file"]
+HashedAttribute: TypeAlias = Literal["id", "subject", "source"]
 State: TypeAlias = Literal["landed", "duplicate", "quarantined", "filtered"]
 
 
@@ -30,7 +31,9 @@ class Delivery:
 class Candidate:
     """One event a connector read from a delivery, not yet checked against its contract.
 
-    `entity` and `version` are the second key: a backfill is a duplicate where they have landed before.
+    `entity` and `version` are the second key: what is pulled is a duplicate where they have landed before.
+    `hashed` names the attributes that would tell who a person is; landing keeps keyed hashes of them, so that equal
+    values stay equal: all of `id` and `subject`, of `source` what stands behind the host.
     """
 
     event: Event
@@ -38,19 +41,22 @@ class Candidate:
     connector: str
     entity: str | None = None
     version: str | None = None
+    hashed: frozenset[HashedAttribute] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
     """A connector's reading of one delivery.
 
-    `filtered` counts what the connector knows and leaves out on purpose (a ping); `note` says why.
+    `filtered` counts what the connector knows and leaves out on purpose (a ping); `note` says why. `wakes` says that
+    the delivery is a signal: its account has news to be pulled.
     """
 
     candidates: tuple[Candidate, ...]
     dataset: str
     filtered: int = 0
     note: str | None = None
+    wakes: bool = False
 
 
 Parse: TypeAlias = Callable[[Delivery], Parsed]

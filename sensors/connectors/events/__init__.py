@@ -207,14 +207,14 @@ def _problems(index: int, document: Any) -> list[Problem]:
 
 def _reserved(index: int, event: Event) -> Problem | None:
     row = lookup(event.type)
-    if row is None or row.connector == NAME:
+    if row is None or row.connector == NAME or row.also_posted:
         return None
     return Problem(index, "type", f"events of this type come in through the connector {row.connector} only")
 
 
 def _dataset(event_type: str) -> str:
     row = lookup(event_type)
-    return row.dataset if row is not None else OTHER
+    return row.dataset if row is not None and row.connector == NAME else OTHER
 
 
 def _signing_key(secret: bytes) -> bytes:

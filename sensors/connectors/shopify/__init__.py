@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Final
 
 from batuta.events.event import InvalidEvent, format_time, parse_time
-from batuta.events.types import EVENT_TYPES
+from batuta.events.types import ROWS
 from batuta.landing.model import Candidate, Delivery, Parsed, Rejected
 from sensors.connectors import signature
 from sensors.connectors.reading import (
@@ -60,7 +60,7 @@ _RESOURCES: Final = {
 _TOPICS: Final[Mapping[str, _Topic]] = MappingProxyType(
     {
         row.vendor_name: _Topic(row.type, row.dataset, _RESOURCES.get(row.dataset))
-        for row in EVENT_TYPES.values()
+        for row in ROWS
         if row.connector == NAME
     }
 )
