@@ -63,8 +63,8 @@ def create_app(
     gateway.entrance.doors()
     app = Starlette(
         routes=[
-            Route(_WEBHOOK, webhooks.receive, methods=["POST"]),
-            Route(f"{_WEBHOOK}/{{account:path}}", webhooks.receive, methods=["POST"]),
+            Route(_WEBHOOK, webhooks.receive, methods=["GET", "POST"]),
+            Route(f"{_WEBHOOK}/{{account:path}}", webhooks.receive, methods=["GET", "POST"]),
             Route("/events", posted.post, methods=["POST"]),
             Route("/skill/execute", skills.execute, methods=["POST"]),
             Route("/healthz", pages.health),
@@ -75,6 +75,8 @@ def create_app(
         exception_handlers={Refusal: _refuse, HTTPException: _refuse_http, Exception: _fail},
         lifespan=partial(_lifespan, gateway.intake),
     )
+    # An address with a slash too many is another address; a vendor would not follow to the right one.
+    app.router.redirect_slashes = False
     app.state.gateway = gateway
     return app
 

@@ -20,20 +20,47 @@ from batuta.secrets import resolve_secrets
 from batuta.settings import Settings
 from batuta.telemetry import get_logger
 from sensors.connectors import CONNECTORS
-from sensors.connectors.protocol import Connector
+from sensors.connectors.protocol import Asked, Connector, Reply
 
 _log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """One connector of one product: what may come in, and who has to sign for it."""
+    """One connector of one product: what may come in, and who has to sign for it.
+
+    Attributes:
+        product: Whose door it is.
+        connector: Reads what comes in.
+        account: As the manifest names it.
+        secrets: Any of them may have signed a delivery.
+        credentials: By name; a handshake may ask for them.
+        accepts_unsigned: In development only.
+        secret_file: File in the secrets folder for a secret that the vendor chooses in a handshake.
+    """
 
     product: str
     connector: Connector
     account: str | None
     secrets: tuple[bytes, ...] = field(repr=False)
+    credentials: Mapping[str, bytes] = field(default_factory=dict[str, bytes], repr=False)
     accepts_unsigned: bool = False
+    secret_file: str | None = None
+
+    @property
+    def accepted_status(self) -> int:
+        """What this vendor wants to hear once its delivery is committed (`ACCEPTED` of the connector)."""
+        return getattr(self.connector, "ACCEPTED", 200)
+
+    @property
+    def max_body_bytes(self) -> int | None:
+        """The vendor's own limit of a delivery, where it names one (`MAX_BODY_BYTES` of the connector)."""
+        return getattr(self.connector, "MAX_BODY_BYTES", None)
+
+    @property
+    def handshake(self) -> Callable[[Asked, Mapping[str, bytes]], Reply | None] | None:
+        """How the connector answers a vendor that makes sure of an address, where that vendor does."""
+        return getattr(self.connector, "handshake", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +111,10 @@ class Entrance:
             self._reload()
         return self._doors
 
+    def look_again(self) -> None:
+        """Read bundle and secrets anew at the next request, whatever their files' times say."""
+        self._seen = None
+
     def _reload(self) -> None:
         try:
             graph = read_bundle(self._bundle)
@@ -113,6 +144,8 @@ def open_doors(graph: CompiledGraph, settings: Settings) -> Doors:
                     "connector is not served by the gateway", product=product.name, connector=binding.type
                 )
                 continue
+            if not getattr(connector, "PUSH", True):
+                continue
             address = (product.name, binding.type)
             door = _door(product, index, binding, connector, settings)
             doors[address] = (*doors.get(address, ()), door)
@@ -122,17 +155,36 @@ def open_doors(graph: CompiledGraph, settings: Settings) -> Doors:
 def _door(
     product: CompiledProduct, index: int, binding: ConnectorBinding, connector: Connector, settings: Settings
 ) -> Door:
-    where = f"Product {product.name}: spec.connectors[{index}].secretRefs"
+    where = f"Product {product.name}: spec.connectors[{index}]"
     accepts_unsigned = binding.allow_unsigned and settings.environment == "development"
     secrets: tuple[bytes, ...] = ()
     try:
-        secrets = resolve_secrets(binding.secret_refs, settings, where=where)
+        secrets = resolve_secrets(binding.secret_refs, settings, where=f"{where}.secretRefs")
     except BatutaError as error:
         _log.error("deliveries are refused: secret missing", reason=error.message, hint=error.hint)
     else:
         if not secrets and not accepts_unsigned:
-            _log.error("deliveries are refused: no secret configured", where=where)
-    return Door(product.name, connector, binding.account, secrets, accepts_unsigned)
+            _log.error("deliveries are refused: no secret configured", where=f"{where}.secretRefs")
+    return Door(
+        product.name,
+        connector,
+        binding.account,
+        secrets,
+        _credentials(binding, settings, where),
+        accepts_unsigned,
+        binding.secret_refs[0].file if binding.secret_refs else None,
+    )
+
+
+def _credentials(binding: ConnectorBinding, settings: Settings, where: str) -> dict[str, bytes]:
+    """Those that are there; one that is missing is said, and costs only the handshake that needs it."""
+    found: dict[str, bytes] = {}
+    for name, ref in getattr(binding, "credentials", {}).items():
+        try:
+            [found[name]] = resolve_secrets((ref,), settings, where=f"{where}.credentials.{name}")
+        except BatutaError as error:
+            _log.warning("credential missing", reason=error.message, hint=error.hint)
+    return found
 
 
 def _stamp(path: str) -> tuple[int, int, int] | None:
