@@ -34,6 +34,10 @@ class Gone(SourceFailed):
     """The account is no more (app uninstalled, repository deleted); polling it stops until it is applied anew."""
 
 
+class OutOfTime(SourceFailed):
+    """The deadline came in the middle of a page; nothing is wrong, the next call goes on from the last position."""
+
+
 class RateLimited(SourceFailed):
     """The vendor asks to be left alone until `until`, aware, UTC."""
 
@@ -177,19 +181,26 @@ class Calls(Protocol):
         form: Mapping[str, str] | None = None,
         expect: Collection[int] = (200,),
         max_bytes: int = 64 * 1024 * 1024,
+        follow_redirects: bool = False,
     ) -> Answer:
         """Send a request and give the answer if its status is expected.
 
-        Retries what is worth it (connection lost, 5xx, 429 and 503 by Retry-After). 401 and 403 are `Unauthorized`
-        unless expected or a rate limit.
+        Retries what is worth it (connection lost, 5xx, 429, 529 and 503 by Retry-After), whatever the method. 401 and
+        403 are `Unauthorized` unless expected or a rate limit. A redirect is a status like any other unless followed;
+        on the way to another host it loses its Authorization header.
 
         Raises:
-            Unauthorized, RateLimited, SourceFailed: a sentence with the host and status, no path, no body.
+            Unauthorized, RateLimited, OutOfTime, SourceFailed: a sentence with host and status, no path, no body.
         """
         ...
 
     def stream(
-        self, url: str, *, headers: Mapping[str, str] | None = None, max_bytes: int
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        max_bytes: int,
+        follow_redirects: bool = False,
     ) -> Iterator[bytes]:
         """The chunks of a large answer, through the same patience; a torn connection is `SourceFailed`."""
         ...
@@ -226,7 +237,8 @@ class Tools:
     """What a puller works with.
 
     `deadline` is a monotonic time; a puller that has more to do then simply yields no further page: it is asked again,
-    with the last page's position.
+    with the last page's position. A puller that ends while `time_left()` is above 0 says that there is no more; asked
+    again with the position of its last page, it yields nothing or what is new.
     """
 
     calls: Calls

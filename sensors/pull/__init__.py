@@ -1,0 +1,1 @@
+"""Polling, backfilling and auditing what connectors fetch, without Dagster: a page is one transaction."""
