@@ -25,7 +25,8 @@ from batuta_assets.runtime import Runtime, connector_to
 from batuta_assets.skills import skill_asset, skills_by_name
 from batuta_assets.sources import source_specs
 from batuta_assets.vector import vector_asset
-from sensors.factory import due_sensor, landed_sensor, trigger_sensor
+from sensors.connector_sensor import connector_sensor
+from sensors.factory import due_sensor, trigger_sensor
 
 
 class UnknownSkill(BatutaError):
@@ -82,7 +83,7 @@ def _skill(asset: CompiledAsset, skills: Any) -> SkillInfo:
 
 def _sensors(graph: CompiledGraph, refresh: Any, jobs: Sequence[Any]) -> Iterator[dg.SensorDefinition]:
     for connector in datasets():
-        yield landed_sensor(connector, products=products, connect=connector_to("reader"))
+        yield connector_sensor(connector, products=products, connect=connector_to("reader"))
     if any(pipeline.events for pipeline in graph.pipelines):
         yield trigger_sensor(
             graph,

@@ -1,7 +1,7 @@
 """Source assets: the connectors' data and the registry's tables as the graph's left edge. External; only
 specs.
 
-The `landed_*` sensors report what changes; nothing here is ever run.
+The connectors' sensors report what changes; nothing here is ever run.
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,7 @@
-"""Makes Dagster sensors of what listens: what landed, which events trigger pipelines, which pipelines are
-due.
+"""Makes Dagster sensors of what starts pipelines: which events trigger them, which of them are due.
 
-One sensor per connector, one for all triggers, one for all clocks, however many products there are. Each
-reads the event log by batch number under a deadline, and each may be killed at any moment: nothing is lost,
-nothing runs twice.
+One sensor for all triggers, one for all clocks, however many products there are. Each reads the event log by
+batch number, and each may be killed at any moment: nothing is lost, nothing runs twice.
 """
 
 import json
@@ -20,14 +18,12 @@ from batuta.landing.reader import last_batch
 from batuta.manifests.graph import CompiledGraph
 from sensors import run_tags
 from sensors.due import DueRun, FiresAt, due_runs
-from sensors.landed import Landed, parse_position, read_news
 from sensors.triggers import Trigger, Window, claim, concerned, mark_launched, requested, triggers
 
 Connect: TypeAlias = Callable[[], psycopg.Connection[Any]]
 Gate: TypeAlias = Callable[[psycopg.Connection[Any]], str | None]
 """Why nothing may run on the marts at present; None where it may."""
 
-BUDGET_S = 40.0
 LISTEN_S = 4.5
 """The daemon looks at sensors every 5 s; a tick that waits for news in between answers it at once."""
 LISTEN_STEP_S = 0.2
@@ -39,59 +35,6 @@ ACTIVE = (
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 )
-
-
-def landed_sensor(
-    connector: str, *, products: dg.DynamicPartitionsDefinition, connect: Connect
-) -> dg.SensorDefinition:
-    """Reports, per dataset and product of a connector, that its source asset has news, with the batch as data
-    version.
-
-    Only what changed is reported. A product is added to the partitions when its first event has landed.
-    """
-
-    @dg.sensor(
-        name=f"landed_{connector}",
-        description=f"Reports what landed from {connector} as new versions of its source assets.",
-        minimum_interval_seconds=10,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-    )
-    def landed(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        deadline = time.monotonic() + BUDGET_S
-        with connect() as conn:
-            news = read_news(
-                conn, connector, parse_position(context.cursor), deadline=deadline, monotonic=time.monotonic
-            )
-        if not news.landed:
-            return dg.SensorResult(
-                skip_reason=f"nothing new from {connector} up to batch {news.position}",
-                cursor=str(news.position),
-            )
-        return dg.SensorResult(
-            asset_events=[materialization(connector, item) for item in news.landed],
-            dynamic_partitions_requests=add_products(
-                context.instance, products, {n.product for n in news.landed}
-            ),
-            cursor=str(news.position),
-        )
-
-    return landed
-
-
-def materialization(connector: str, item: Landed) -> dg.AssetMaterialization:
-    """The news of one dataset and product, as an event of its source asset."""
-    return dg.AssetMaterialization(
-        asset_key=[connector, item.dataset],
-        partition=item.product,
-        description=f"{item.rows} events landed, up to batch {item.batch}",
-        metadata={
-            "dagster/partition_row_count": item.rows_total,
-            "new_events": item.rows,
-            "last_batch": item.batch,
-            "last_event": dg.MetadataValue.timestamp(item.last_event_at),
-        },
-        tags={"dagster/data_version": str(item.batch)},
-    )
 
 
 def add_products(

@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from batuta.errors import BatutaError
+from batuta.events.types import datasets
 from batuta.manifests.bundle import BundleError, write_bundle
 from batuta.manifests.graph import CompiledGraph
 from batuta.manifests.project import check_path
@@ -21,7 +22,7 @@ from batuta_assets.locations import load_graph, locations
 from tests.support.dbt import PROJECT, manifest
 from tests.support.score import company, pipeline, product
 
-PARTITIONED_BY_PRODUCT = {"shopify", "github", "events"}
+PARTITIONED_BY_PRODUCT = set(datasets())
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +135,7 @@ def test_every_sensor_and_schedule_is_running_and_none_is_added_behind_our_back(
     repository = defs.get_repository_def()
     sensors = {s.name: s.default_status for s in repository.sensor_defs}
     assert set(sensors) == {
-        "landed_shopify",
-        "landed_github",
-        "landed_events",
+        *(f"connector_{name}" for name in datasets()),
         "event_triggers",
         "due_pipelines",
     }

@@ -9,7 +9,7 @@ import pytest
 
 from batuta.warehouse.connection import connect
 from batuta_assets.partitions import products
-from sensors.factory import landed_sensor
+from sensors.connector_sensor import connector_sensor
 from sensors.landed import read_news
 from tests.support.score import NOON, log_batch
 
@@ -29,7 +29,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def tick(url: str, instance: dg.DagsterInstance, cursor: str | None) -> dg.SensorResult:
-    sensor = landed_sensor("shopify", products=products, connect=lambda: connect(url, "reader"))
+    sensor = connector_sensor("shopify", products=products, connect=lambda: connect(url, "reader"))
     result = sensor(dg.build_sensor_context(instance, cursor=cursor))
     assert isinstance(result, dg.SensorResult)
     return result
