@@ -24,10 +24,22 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from batuta.contracts.applied import contracts_in_force
 from batuta.contracts.contract import Contracts
 from batuta.keys import KeyRing, bind_keys
-from batuta.landing.model import CursorMove, Delivery, LandingCounts, Outcome, Parse, Rejected, State, Way
+from batuta.landing.items import seal_moves
+from batuta.landing.model import (
+    CursorMove,
+    Delivery,
+    LandingCounts,
+    Outcome,
+    PageSides,
+    Parse,
+    Rejected,
+    State,
+    Way,
+)
 from batuta.landing.prepare import NOTHING, Preparation, Prepared
 from batuta.landing.quarantine import QuarantineEntry, seal, unseal
-from batuta.landing.store import Chunk, LandingFailed, Writer, Written
+from batuta.landing.sides import Chunk
+from batuta.landing.store import LandingFailed, Writer, Written
 from batuta.policy.decision import DefaultPolicy, Policy
 from batuta.settings import Settings
 
@@ -89,7 +101,7 @@ class Landing:
                 committing and all may have. To land them again is always safe.
             KeysMismatch: the database was filled with other master keys.
         """
-        return _outcomes(*self._commit(conn, prepared, way=way, cursor=cursor))
+        return _outcomes(*self._commit(conn, prepared, way=way, page=PageSides(cursor, None, None)))
 
     def _commit(
         self,
@@ -97,23 +109,59 @@ class Landing:
         prepared: Sequence[Prepared],
         *,
         way: Way,
-        cursor: CursorMove | None,
+        page: PageSides,
     ) -> tuple[Chunk, Written]:
         sealed = {
             index: seal(item.held.delivery, item.held.rejection, self._keys)
             for index, item in enumerate(prepared)
             if item.held is not None
         }
+        items = seal_moves(page.items, self._keys) if page.items is not None else None
         try:
             recorded = self._bind(conn)
             known = self._preparation.decisions
             decisions = {identity: known[identity] for identity in known.keys() - recorded}
-            chunk = Chunk(prepared, sealed, tuple(decisions.values()), way, cursor, self._clock())
+            chunk = Chunk(
+                prepared,
+                sealed,
+                tuple(decisions.values()),
+                way,
+                page.cursor,
+                self._clock(),
+                items,
+                page.count,
+            )
             written = self._write(conn, chunk)
         except psycopg.Error as error:
             raise _failure(error, conn) from error
         recorded.update(decisions)
         return chunk, written
+
+    def commit_page(
+        self,
+        conn: psycopg.Connection[Any],
+        deliveries: Sequence[Delivery],
+        parse: Parse,
+        page: PageSides,
+        *,
+        way: Way,
+    ) -> LandingCounts:
+        """Land what was fetched as one page in one transaction, with the position and all that belongs to it.
+
+        The completeness row counts what this transaction did: landing a page again adds one that counts duplicates.
+
+        Args:
+            conn: An idle connection that acts as writer, not in autocommit.
+            deliveries: What the page brought; may be none.
+            parse: Reads them.
+            page: What is committed with them.
+            way: How they came.
+
+        Raises:
+            LandingFailed, KeysMismatch: as `commit`.
+        """
+        prepared = [self.prepare(delivery, parse) for delivery in deliveries]
+        return _total(*self._commit(conn, prepared, way=way, page=page))
 
     def land(
         self,
@@ -161,9 +209,8 @@ class Landing:
             for batch, last in _chunks(prepared, chunk):
                 if pending is not None:
                     settle(pending)
-                pending = committer.submit(
-                    self._commit, conn, batch, way=way, cursor=cursor if last else None
-                )
+                sides = PageSides(cursor if last else None, None, None)
+                pending = committer.submit(self._commit, conn, batch, way=way, page=sides)
             if pending is not None:
                 settle(pending)
         return total

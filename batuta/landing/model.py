@@ -84,6 +84,55 @@ class CursorMove:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownItem:
+    """An item of a state feed, as it was seen last; everything of it is sealed before it is written.
+
+    `parent` is the id of the folder it lies in, `state` JSON, `mark` the full scan that saw it last.
+    """
+
+    id: str
+    parent: str | None
+    state: Mapping[str, Any]
+    mark: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemMoves:
+    """What changes in the known items of one account: what is forgotten, then what is kept from now on.
+
+    `account` is the account's name in the manifest, "" for the one without a name, as everywhere in the database.
+    """
+
+    product: str
+    connector: str
+    account: str
+    keep: tuple[KnownItem, ...]
+    forget: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCount:
+    """What the source says it handed over on a page, and its own count of the whole poll or window, if it has one."""
+
+    product: str
+    connector: str
+    account: str
+    window_start: datetime | None
+    window_end: datetime | None
+    counted: int
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PageSides:
+    """What is committed with the rows of a page, in the same transaction: position, known items, completeness."""
+
+    cursor: CursorMove | None
+    items: ItemMoves | None
+    count: SourceCount | None
+
+
+@dataclass(frozen=True, slots=True)
 class LandingCounts:
     """What came, by what became of it."""
 

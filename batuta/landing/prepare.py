@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -25,6 +25,8 @@ from batuta.privacy.text import find
 from batuta.telemetry import get_logger
 
 _TRACE: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+# Scheme and host of a source; what names a user before the host is no part of it.
+_HOST: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://(?:[^/?#@]*(?:/|$))?")
 # \u0000 in written JSON, unless the backslash is itself escaped: jsonb cannot hold that character.
 _NUL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 _REPLACEMENT: Final = rb"\1\\ufffd"
@@ -62,6 +64,8 @@ class Prepared:
     counts: LandingCounts
     held: Held | None = None
     replay_of: str | None = None
+    wakes: str | None = None
+    """The account (its name, "" without one) that the delivery says has news to be pulled."""
 
 
 class _Lane(NamedTuple):
@@ -106,6 +110,7 @@ class Preparation:
             rows=[],
             tokens={},
             counts=LandingCounts(filtered=parsed.filtered) if parsed.filtered else NOTHING,
+            wakes=(delivery.account or "") if parsed.wakes else None,
         )
         for candidate in parsed.candidates:
             try:
@@ -135,8 +140,10 @@ class Preparation:
         )
 
     def _row(self, delivery: Delivery, candidate: Candidate, tokens: dict[str, VaultRow]) -> Row:
-        event = candidate.event
         product = delivery.product
+        if candidate.hashed:
+            candidate = _hash_attributes(candidate, self._masker(product))
+        event = candidate.event
         lane = self._lanes.get((product, event.type, candidate.connector, candidate.dataset))
         if lane is None:
             lane = self._open_lane(product, candidate)
@@ -250,6 +257,29 @@ class Preparation:
 
 
 NOTHING: Final = LandingCounts()
+
+
+def _hash_attributes(candidate: Candidate, masker: Masker) -> Candidate:
+    """The candidate with keyed hashes in place of what would tell who a person is, its second key included."""
+
+    def hashed(attribute: str, value: str) -> str:
+        digest = masker.hash_value("person_id", candidate.connector, value)
+        if digest is None:
+            raise Rejected("identity", f"{attribute} is blank", field=attribute)
+        return digest
+
+    event = candidate.event
+    if "id" in candidate.hashed:
+        event = replace(event, id=hashed("id", event.id))
+    if "subject" in candidate.hashed and event.subject is not None:
+        event = replace(event, subject=hashed("subject", event.subject))
+    if "source" in candidate.hashed:
+        start = _HOST.match(event.source)
+        kept = start[0] if start is not None else ""
+        if event.source != kept:
+            event = replace(event, source=kept + hashed("source", event.source.removeprefix(kept)))
+    entity = hashed("entity", candidate.entity) if candidate.entity is not None else None
+    return replace(candidate, event=event, entity=entity)
 
 
 def _write_json(data: dict[str, Any]) -> bytes:

@@ -7,25 +7,20 @@ become visible in their order and a reader that remembers the last one misses no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 from weakref import WeakSet
 
-import orjson
 import psycopg
 from psycopg.pq import TransactionStatus
-from psycopg.types.json import Jsonb
 
-from batuta.contracts.contract import Contract
 from batuta.errors import BatutaError
-from batuta.landing.model import CursorMove, LandingCounts, Way
-from batuta.landing.prepare import Prepared
-from batuta.landing.quarantine import Sealed
-from batuta.policy.decision import Decision
-from batuta.privacy.masking import VaultRow
+from batuta.landing.model import Way
+from batuta.landing.sides import Chunk, write_after_rows, write_quarantine, write_sides
 
+# Ways in by which a version of an entity that is there is a duplicate, whatever its id. A webhook always lands.
+PULLED: Final[frozenset[Way]] = frozenset({"poll", "backfill"})
 # One landing at a time per database; "batlandi".
 LANDING_LOCK: Final = 0x6261_746C_616E_6469
 
@@ -82,63 +77,10 @@ on conflict (product, connector, dataset, hour) do update set
     landed = c.landed + excluded.landed, dropped_fields = c.dropped_fields + excluded.dropped_fields
 """,
 )
-_DECISION: Final = """
-insert into batuta.decisions (
-    id, product, event_type, policy, policy_digest, contract, contract_digest, allowed, plan, decided_at
-) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp()) on conflict do nothing
-"""
-_VAULT: Final = """
-insert into batuta.vault (token, product, kind, key_id, nonce, ciphertext, created_at)
-values (%s, %s, %s, %s, %s, %s, clock_timestamp()) on conflict do nothing
-"""
-_QUARANTINE: Final = """
-insert into batuta.quarantine as q (
-    product, connector, account, way, digest, reason_code, reason, field, key_id, nonce, payload, received_at,
-    last_attempt_at
-) values (
-    %(product)s, %(connector)s, %(account)s, %(way)s, %(digest)s, %(reason_code)s, %(reason)s, %(field)s, %(key_id)s,
-    %(nonce)s, %(payload)s, %(received_at)s, %(now)s
-)
-on conflict (product, connector, digest) do update set
-    attempts = q.attempts + 1, last_attempt_at = excluded.last_attempt_at, reason_code = excluded.reason_code,
-    reason = excluded.reason, field = excluded.field,
-    state = case q.state when 'discarded' then 'discarded' else 'held' end
-returning id::text
-"""
-_REPLAYED: Final = """
-update batuta.quarantine set
-    state = 'replayed', attempts = attempts + 1, last_attempt_at = %s,
-    replayed_batch = (select max(batch) from batuta.inbox where key = any(%s))
-where id = %s
-"""
-_OTHER_COUNTS: Final = """
-insert into batuta.intake_counts as c (product, connector, dataset, hour, duplicate, quarantined, filtered)
-values (%s, %s, %s, date_trunc('hour', %s), %s, %s, %s)
-on conflict (product, connector, dataset, hour) do update set
-    duplicate = c.duplicate + excluded.duplicate,
-    quarantined = c.quarantined + excluded.quarantined,
-    filtered = c.filtered + excluded.filtered
-"""
-_CURSOR: Final = """
-insert into batuta.cursors (consumer, product, position, updated_at) values (%s, %s, %s, clock_timestamp())
-on conflict (consumer, product) do update set position = excluded.position, updated_at = excluded.updated_at
-"""
 
 
 class LandingFailed(BatutaError):
     """The database did not take a chunk; nothing of it landed, or (the connection lost while committing) all of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """What one transaction writes."""
-
-    prepared: Sequence[Prepared]
-    sealed: Mapping[int, Sealed]
-    decisions: Iterable[tuple[Decision, Contract]]
-    way: Way
-    cursor: CursorMove | None
-    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,16 +123,10 @@ class Writer:
                 self._stage(conn, cursor, lines)
             with conn.pipeline():
                 cursor.execute("select pg_advisory_xact_lock(%s)", (LANDING_LOCK,))
-                _write_sides(cursor, chunk, doubles)
+                write_sides(cursor, chunk, doubles)
                 stored = _store_rows(conn, chunk.way) if lines else None
-                ids = {
-                    index: conn.execute(_QUARANTINE, _quarantine_values(sealed, chunk))
-                    for index, sealed in chunk.sealed.items()
-                }
-                for prepared in chunk.prepared:
-                    if prepared.replay_of is not None and prepared.held is None:
-                        keys = [row.key for row in prepared.rows]
-                        cursor.execute(_REPLAYED, (chunk.now, keys, prepared.replay_of))
+                ids = write_quarantine(conn, chunk)
+                write_after_rows(cursor, chunk, staged=bool(lines))
                 conn.commit()
             batch, known = stored.result() if stored is not None else (None, frozenset[int]())
             quarantine_ids = {index: row[0] for index, c in ids.items() if (row := c.fetchone())}
@@ -206,7 +142,7 @@ class Writer:
 
 
 def number_rows(chunk: Chunk) -> tuple[list[bytes], list[int], frozenset[int]]:
-    """The chunk's rows as numbered COPY lines, each key once, and in a backfill each version of an entity once.
+    """The chunk's rows as numbered COPY lines, each key once, and of what was pulled each version of an entity once.
 
     Returns:
         The lines; how many doubles each delivery has; the numbers of the doubles. Numbers count all rows.
@@ -215,7 +151,7 @@ def number_rows(chunk: Chunk) -> tuple[list[bytes], list[int], frozenset[int]]:
     doubles: list[int] = []
     doubled: set[int] = set()
     seen: set[bytes] = set()
-    versions = chunk.way == "backfill"
+    versions = chunk.way in PULLED
     n = 0
     for prepared in chunk.prepared:
         before = len(doubled)
@@ -251,70 +187,9 @@ class _Stored:
 def _store_rows(conn: psycopg.Connection[Any], way: Way) -> _Stored:
     """Set aside what is known, number and insert the rest."""
     known = [conn.execute(_SET_ASIDE_KNOWN, binary=True)]
-    if way == "backfill":
+    if way in PULLED:
         known.append(conn.execute(_SET_ASIDE_VERSIONS, binary=True))
     batch = conn.execute(_NUMBER, (way,))
     for statement in _INSERT:
         conn.execute(statement)
     return _Stored(known, batch)
-
-
-def _write_sides(cursor: psycopg.Cursor[Any], chunk: Chunk, doubles: Sequence[int]) -> None:
-    """Decisions, vault rows, the counts of what is not staged, the cursor."""
-    for decision, contract in chunk.decisions:
-        cursor.execute(_DECISION, _decision_values(decision, contract))
-    tokens: dict[str, VaultRow] = {}
-    for prepared in chunk.prepared:
-        tokens |= prepared.tokens
-    if tokens:
-        cursor.executemany(
-            _VAULT, [(t.token, t.product, t.kind, t.key_id, t.nonce, t.ciphertext) for t in tokens.values()]
-        )
-    for values in _other_counts(chunk, doubles):
-        cursor.execute(_OTHER_COUNTS, values)
-    if chunk.cursor is not None:
-        move = chunk.cursor
-        cursor.execute(_CURSOR, (move.consumer, move.product, Jsonb(move.position)))
-
-
-def _other_counts(chunk: Chunk, doubles: Sequence[int]) -> list[tuple[Any, ...]]:
-    totals: dict[tuple[str, str, str, datetime], LandingCounts] = {}
-    for prepared, doubled in zip(chunk.prepared, doubles, strict=True):
-        counts = prepared.counts
-        if doubled or counts.quarantined or counts.filtered:
-            hour = prepared.received_at.replace(minute=0, second=0, microsecond=0)
-            place = (prepared.product, prepared.connector, prepared.dataset, hour)
-            totals[place] = totals.get(place, LandingCounts()) + counts + LandingCounts(duplicate=doubled)
-    return [(*place, c.duplicate, c.quarantined, c.filtered) for place, c in totals.items()]
-
-
-def _decision_values(decision: Decision, contract: Contract) -> tuple[Any, ...]:
-    return (
-        decision.id,
-        decision.product,
-        decision.event_type,
-        decision.policy,
-        decision.policy_digest,
-        decision.contract,
-        decision.contract_digest,
-        decision.allowed,
-        orjson.dumps(decision.plan(contract)).decode(),
-    )
-
-
-def _quarantine_values(sealed: Sealed, chunk: Chunk) -> dict[str, Any]:
-    return {
-        "product": sealed.product,
-        "connector": sealed.connector,
-        "account": sealed.account,
-        "way": chunk.way,
-        "digest": sealed.digest,
-        "reason_code": sealed.reason_code,
-        "reason": sealed.reason,
-        "field": sealed.field,
-        "key_id": sealed.key_id,
-        "nonce": sealed.nonce,
-        "payload": sealed.payload,
-        "received_at": sealed.received_at,
-        "now": chunk.now,
-    }
