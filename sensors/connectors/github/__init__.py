@@ -1,4 +1,4 @@
-"""GitHub webhooks: verify and parse.
+"""GitHub webhooks, and records of its REST API in the form of webhooks: verify and parse.
 
 GitHub does not repeat a failed delivery on its own; a delivery that is asked for again keeps its id. Events
 and actions this module has never heard of are read like any other: GitHub adds them without notice.
@@ -13,15 +13,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import orjson
+from pydantic import Field
 
 from batuta.events.event import format_time
 from batuta.events.types import lookup
 from batuta.landing.model import Candidate, Delivery, Parsed, Rejected
 from sensors.connectors import signature
 from sensors.connectors.protocol import BadSignature
+from sensors.connectors.pulling import FORM, ConnectorSettings
 from sensors.connectors.reading import (
     JsonObject,
     build,
@@ -34,12 +36,23 @@ from sensors.connectors.reading import (
 )
 
 NAME: Final = "github"
+PUSH: Final = True
 MEDIA_TYPES: Final = frozenset({"application/json"})
 SIGNATURE: Final = "x-hub-signature-256"
 EVENT: Final = "x-github-event"
 DELIVERY_ID: Final = "x-github-delivery"
 ENTERPRISE_HOST: Final = "x-github-enterprise-host"
 REQUIRED_HEADERS: Final = (EVENT, DELIVERY_ID)
+
+RECORD: Final = "record"
+"""Form of a pulled delivery: the payload a webhook would have had; its id is its entity and version."""
+
+CREDENTIALS: Final[Mapping[str, str]] = MappingProxyType(
+    {"token": "fine-grained token that reads the repositories; with Webhooks: write it also mends the hook"}
+)
+
+Stream: TypeAlias = Literal["issues", "releases", "deployments", "pushes"]
+STREAMS: Final[tuple[Stream, ...]] = ("issues", "releases", "deployments", "pushes")
 
 OTHER: Final = "other"
 _WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -63,13 +76,33 @@ _CIRCUMSTANCES: Final = frozenset(
 _TIMES: Final = ("updated_at", "completed_at", "submitted_at", "published_at", "created_at", "started_at")
 
 
+class Settings(ConnectorSettings):
+    """What may be set for an account, which is an owner (`avila-inc`) or one repository (`avila-inc/arcsat`)."""
+
+    api_url: str = Field(default="https://api.github.com", description="Address of the REST API.")
+    host: str = Field(default="github.com", description="Host of the pages; another for GitHub Enterprise.")
+    repositories: tuple[str, ...] = Field(
+        default=(), description="Names of an owner's repositories to fetch; without them, all."
+    )
+    streams: tuple[Stream, ...] = Field(default=STREAMS, description="What is fetched of each repository.")
+    poll_seconds: int = Field(default=600, ge=10, description="Seconds between two polls.")
+    lookback_hours: int = Field(default=24, ge=0, description="How far the first poll looks back.")
+
+
+SETTINGS: Final = Settings
+
+
 @dataclass(frozen=True, slots=True)
 class _Thing:
-    """The object an event is about, where its subject stands in it, and what its page is called."""
+    """The object an event is about, where its subject stands in it, and what its page is called.
+
+    `within` is the object it belongs to, by which it goes in the log where that is what people follow.
+    """
 
     member: str
     subject: str
     page: str
+    within: str | None = None
 
 
 _THINGS: Final[Mapping[str, _Thing]] = MappingProxyType(
@@ -77,6 +110,9 @@ _THINGS: Final[Mapping[str, _Thing]] = MappingProxyType(
         "pull_request": _Thing("pull_request", "number", "pull"),
         "issues": _Thing("issue", "number", "issues"),
         "release": _Thing("release", "id", "releases"),
+        "pull_request_review": _Thing("review", "id", "reviews"),
+        "deployment": _Thing("deployment", "id", "deployments"),
+        "deployment_status": _Thing("deployment_status", "id", "statuses", within="deployment"),
     }
 )
 
@@ -102,7 +138,8 @@ def parse(delivery: Delivery) -> Parsed:
         Rejected: a header or an attribute is missing or wrong, the body is no JSON object.
     """
     name = _word(required_header(delivery, EVENT), EVENT)
-    delivery_id = required_header(delivery, DELIVERY_ID)
+    pulled = delivery.headers.get(FORM) == RECORD
+    delivery_id = "" if pulled else required_header(delivery, DELIVERY_ID)
     payload = json_object(delivery.body)
     if name == "ping":
         return Parsed(candidates=(), dataset=OTHER, filtered=1, note="ping")
@@ -114,8 +151,11 @@ def parse(delivery: Delivery) -> Parsed:
     source = _source(delivery, payload)
     subject = _subject(name, payload)
     moment = _time(name, payload)
+    entity, version = _entity(name, source, subject, payload)
+    if pulled and version is None:
+        raise Rejected("identity", "a record needs an id and what tells its versions apart", field=name)
     event = build(
-        id=delivery_id,
+        id=f"{entity}@{version}" if pulled else delivery_id,
         source=source,
         type=event_type,
         time=moment or delivery.received_at,
@@ -123,7 +163,6 @@ def parse(delivery: Delivery) -> Parsed:
         data=payload,
         extensions=None if moment else {"timebasis": "received"},
     )
-    entity, version = _entity(name, source, subject, payload)
     candidate = Candidate(event=event, dataset=dataset, connector=NAME, entity=entity, version=version)
     return Parsed(candidates=(candidate,), dataset=dataset)
 
@@ -139,11 +178,18 @@ def _word(text: str, field: str) -> str:
     return text
 
 
+# Events without an action (deployments of older servers among them), and one whose action is its sender's free text.
+_IMPLIED: Final[Mapping[str, str]] = MappingProxyType(
+    {"push": "pushed", "deployment": "created", "deployment_status": "created"}
+)
+_FREE_ACTION: Final = "repository_dispatch"
+
+
 def _action(event: str, payload: JsonObject) -> str:
     """The action, in the past tense already; an event without one is merely received."""
     action = payload.get("action")
-    if action is None:
-        return "pushed" if event == "push" else "received"
+    if action is None or event == _FREE_ACTION:
+        return _IMPLIED.get(event, "received")
     if not isinstance(action, str):
         raise Rejected("shape", "must be a text", field="action")
     return _word(action, "action")
@@ -199,11 +245,10 @@ def _name(member: JsonObject, field: str, form: re.Pattern[str], owner: str) -> 
 def _subject(event: str, payload: JsonObject) -> str | None:
     thing = _THINGS.get(event)
     if thing is not None:
-        number = number_at(object_at(payload, thing.member), thing.subject)
+        member = thing.within or thing.member
+        number = number_at(object_at(payload, member), thing.subject)
         if number is None:
-            raise Rejected(
-                "identity", "is missing or no whole number", field=f"{thing.member}.{thing.subject}"
-            )
+            raise Rejected("identity", "is missing or no whole number", field=f"{member}.{thing.subject}")
         return str(number)
     if event == "push":
         return text_at(payload, "ref")
@@ -248,18 +293,36 @@ def _entity(
     event: str, source: str, subject: str | None, payload: JsonObject
 ) -> tuple[str | None, str | None]:
     """The second key: a page's address and its version. A deletion is no version of anything."""
+    if event == "push":
+        ends = text_at(payload, "before"), text_at(payload, "after")
+        return (f"{source}/{subject}", "..".join(map(str, ends))) if subject and all(ends) else (None, None)
     thing = _THINGS.get(event)
     if thing is None or payload.get("action") in ("deleted", "transferred"):
         return None, None
     about = object_at(payload, thing.member)
-    if event == "release":
-        return f"{source}/{thing.page}/{subject}", _release_version(about)
-    moment = moment_at(about, "updated_at")
-    return (f"{source}/{thing.page}/{subject}", format_time(moment)) if moment else (None, None)
+    number = number_at(about, "id") if thing.within else subject
+    entity = f"{source}/{thing.page}/{number}"
+    content = _CONTENT.get(event)
+    if content is not None:
+        return entity, _digest(about, content)
+    moment = moment_at(about, "updated_at", "created_at")
+    return (entity, format_time(moment)) if moment and number is not None else (None, None)
 
 
-def _release_version(release: Mapping[str, Any]) -> str:
-    """A release has no dependable time of update: its version is a digest of what can change."""
-    fields = ("tag_name", "target_commitish", "name", "body", "draft", "prerelease", "published_at")
-    content = orjson.dumps([release.get(name) for name in fields])
+# What has no dependable time of update: its version is a digest of what can change.
+_CONTENT: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "release": ("tag_name", "target_commitish", "name", "body", "draft", "prerelease", "published_at"),
+        "pull_request_review": ("state", "body", "submitted_at"),
+    }
+)
+
+
+def _digest(thing: Mapping[str, Any], fields: Sequence[str]) -> str:
+    content = orjson.dumps([_folded(thing.get(name)) for name in fields])
     return hashlib.sha256(content).hexdigest()[:32]
+
+
+def _folded(value: Any) -> Any:
+    """Webhooks and REST write a review's state in different case, and an empty body as nothing or as a text."""
+    return value.casefold() if isinstance(value, str) else value or None
