@@ -32,7 +32,7 @@ def test_a_type_belongs_to_itself_or_its_nearest_family(event_type: str, dataset
 
 
 def test_a_type_of_nobody_has_no_row() -> None:
-    assert lookup("com.avila.file.created") is None
+    assert lookup("com.avila.invoice.paid") is None
     assert lookup("com.shopify.orders.invented") is None
 
 
