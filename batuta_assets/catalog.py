@@ -4,6 +4,7 @@ from batuta.events.types import EVENT_TYPES, datasets
 from batuta.manifests.catalog import Catalog, RelationInfo
 from batuta_agents.catalog import catalog as skill_catalog
 from batuta_assets.dbt_manifest import DbtManifest
+from sensors.connectors import account_forms
 
 
 def project_catalog(manifest: DbtManifest) -> Catalog:
@@ -14,6 +15,7 @@ def project_catalog(manifest: DbtManifest) -> Catalog:
         relations=relations(manifest),
         connectors=connectors,
         event_types=tuple(sorted(EVENT_TYPES)),
+        accounts=account_forms(),
     )
 
 

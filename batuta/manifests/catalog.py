@@ -3,9 +3,11 @@
 Only types: `batuta_assets.catalog.project_catalog` fills them for a project, tests fill them by hand.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from pydantic import BaseModel
 
 DATASET_SOURCES: Mapping[str, tuple[str, ...]] = {
     "crm": ("shopify/orders", "events/surveys"),
@@ -64,6 +66,21 @@ class RelationInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountForm:
+    """What a manifest may say of a connector's account."""
+
+    settings: type[BaseModel]
+    credentials: Mapping[str, str]
+    """Names of credentials, each with what it is for."""
+    push: bool
+    """Whether the vendor sends deliveries."""
+    pull: bool
+    """Whether the connector fetches."""
+    lacking: Callable[[BaseModel, frozenset[str]], str | None]
+    """A sentence, if these settings cannot work with the credentials that are named."""
+
+
+@dataclass(frozen=True, slots=True)
 class Catalog:
     """Everything manifests may refer to that is not a manifest."""
 
@@ -73,6 +90,8 @@ class Catalog:
     """Datasets by connector, as in `{"shopify": ("orders", "refunds")}`."""
     event_types: tuple[str, ...]
     """Types that may land; one that ends in `.*` stands for all below it."""
+    accounts: Mapping[str, AccountForm] = field(default_factory=dict[str, AccountForm])
+    """By connector; the settings of one that is not here are not looked at."""
     agents: tuple[str, ...] = AGENTS
     """Agents known without a manifest."""
     kpis: tuple[str, ...] = KPIS

@@ -6,7 +6,7 @@ Every error is a sentence to the author of the manifest; none repeats a value th
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
@@ -25,14 +25,16 @@ FILE_NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)
 QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$"
 
 _SECRET_WORDS = re.compile(r"secret|token|passw|credential|api_?key|private_?key", re.IGNORECASE)
+_ADDRESS_OF_ONE = re.compile(r"(Url|_url|Uri|_uri)$")
+_SETTING_DEPTH = 4
 _CRON_CHARACTERS = re.compile(r"[0-9A-Za-z*/,\- ]+")
 _CRON_EXTENSIONS = re.compile(r"\d*[LW]\b|\bL")
 _CRON_ORIGIN = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 def reads_like_a_secret(key: str) -> bool:
-    """Whether a field name announces a secret (`token`, `webhookSecret`, ...)."""
-    return _SECRET_WORDS.search(key) is not None
+    """Whether a field name announces a secret (`token`, `webhookSecret`, ...); `tokenUrl` says where one is got."""
+    return _SECRET_WORDS.search(key) is not None and _ADDRESS_OF_ONE.search(key) is None
 
 
 def _schedule(value: str) -> str:
@@ -110,10 +112,20 @@ def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _setting(value: object) -> object:
-    scalar = isinstance(value, bool | int | float | str)
-    if not scalar and not (isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)):
-        raise PydanticCustomError("setting", "a setting is a text, a number, true, false, or a list of texts")
-    return value
+    return _plain(value, _SETTING_DEPTH)
+
+
+def _plain(value: object, depth: int) -> object:
+    if isinstance(value, bool | int | float | str):
+        return value
+    if depth and isinstance(value, list | tuple):
+        return [_plain(item, depth - 1) for item in value]
+    if depth and isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        _no_secret_among_settings(value)
+        return {key: _plain(item, depth - 1) for key, item in value.items()}
+    raise PydanticCustomError(
+        "setting", "a setting is a text, a number, true, false, or a list or mapping of these"
+    )
 
 
 def _no_secret_among_settings(value: object) -> object:
@@ -122,7 +134,8 @@ def _no_secret_among_settings(value: object) -> object:
             if isinstance(key, str) and reads_like_a_secret(key):
                 raise PydanticCustomError(
                     "clear_secret",
-                    '"{key}" reads like a secret; refer to it in secretRefs by env: NAME or file: NAME',
+                    '"{key}" reads like a secret; refer to it in secretRefs or credentials '
+                    "by env: NAME or file: NAME",
                     {"key": key},
                 )
     return value
@@ -149,7 +162,8 @@ LocaleName = Annotated[str, Field(max_length=20), AfterValidator(_locale)]
 Currency = Annotated[str, AfterValidator(_currency)]
 Quantity = Annotated[StrictInt | StrictStr, BeforeValidator(_quantity)]
 Setting = Annotated[
-    StrictBool | StrictInt | StrictFloat | StrictStr | tuple[StrictStr, ...], BeforeValidator(_setting)
+    StrictBool | StrictInt | StrictFloat | StrictStr | list[Any] | dict[str, Any],
+    BeforeValidator(_setting),
 ]
 Settings = Annotated[dict[Word, Setting], BeforeValidator(_no_secret_among_settings)]
 EnvironmentName = Annotated[str, Field(pattern=ENVIRONMENT_PATTERN, max_length=200)]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from batuta.manifests import fields
@@ -24,8 +24,12 @@ _PATTERN_MESSAGES: Mapping[str, str] = {
 _TYPE_MESSAGES: Mapping[str, str] = {
     "string_type": "must be a text; write it in quotes",
     "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
     "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
     "float_type": "must be a number",
+    "float_parsing": "must be a number",
     "tuple_type": "must be a list",
     "list_type": "must be a list",
     "dict_type": "must be a mapping",
@@ -49,6 +53,36 @@ def read_form(document: YamlDocument) -> tuple[Manifest | None, tuple[Problem, .
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         return None, _form_problems(str(value["kind"]), value, source, details)
+
+
+def settings_problems(
+    settings: Mapping[str, Any], form: type[BaseModel], source: Source, path: FieldPath
+) -> tuple[BaseModel | None, tuple[Problem, ...]]:
+    """Settings read by their form, or everything that is wrong with them; `path` is where they stand."""
+    try:
+        return form.model_validate(settings), ()
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+    problems: list[Problem] = []
+    known = tuple(form.model_json_schema(by_alias=True).get("properties", {}))
+    for detail in details:
+        found = _existing(settings, detail["loc"])
+        place: FieldPath = (*path, *found)
+        if detail["type"] == "extra_forbidden":
+            suggestion = closest(str(found[-1]), known) if len(found) == 1 else None
+            names = f"; there are: {', '.join(known)}" if known and len(found) == 1 else ""
+            message = (
+                f'unknown setting; did you mean "{suggestion}"?' if suggestion else f"unknown setting{names}"
+            )
+            problems.append(_at_key(source, place, message))
+        elif detail["type"] == "missing":
+            field = (*place, str(detail["loc"][-1]))
+            problems.append(_at_key(source, place, "missing", field=dotted(field)))
+        else:
+            value = _value_at(settings, found)
+            message = _sentence(detail, value).removeprefix("Value error, ")
+            problems.append((_at_key if value is None else _at_value)(source, place, message))
+    return None, tuple(dict.fromkeys(problems))
 
 
 def _heading_problems(value: Mapping[str, Any], source: Source) -> list[Problem]:

@@ -126,6 +126,9 @@ class ConnectorBinding(Form):
     secret_refs: tuple[Annotated[SecretRef, BeforeValidator(_mapping_not_text)], ...] = Field(
         default=(), max_length=10, description="Secrets that sign deliveries; several during a rotation."
     )
+    credentials: dict[Word, Annotated[SecretRef, BeforeValidator(_mapping_not_text)]] = Field(
+        default_factory=dict, max_length=20, description="Secrets to fetch with, by the connector's names."
+    )
     allow_unsigned: StrictBool = Field(
         default=False, description="Accept unsigned deliveries, in development only."
     )

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from batuta.manifests.catalog import Catalog
+from batuta.manifests.catalog import AccountForm, Catalog
+from batuta.manifests.form_errors import settings_problems
 from batuta.manifests.graph import CompiledAgent, CompiledProduct
 from batuta.manifests.load import Document
-from batuta.manifests.models import Agent, Product
-from batuta.manifests.problems import FieldPath, Problem, closest, unknown
+from batuta.manifests.models import Agent, ConnectorBinding, Product
+from batuta.manifests.problems import FieldPath, Problem, closest, dotted, unknown
 
 RESERVED_AGENTS = ("ingest", "vector", "reports", "registry")
 
@@ -169,9 +170,38 @@ def _connector_problems(document: Document, manifest: Product, catalog: Catalog)
                 document.problem(path, f"the same account ({name}) as spec.connectors[{seen[account]}]")
             )
         seen.setdefault(account, index)
-        if not binding.secret_refs and not binding.allow_unsigned:
+        form = catalog.accounts.get(binding.type)
+        if form is not None:
+            problems.extend(_account_problems(document, path, binding, form))
+        pushes = form is None or form.push
+        if pushes and not binding.secret_refs and not binding.allow_unsigned:
             message = "no secretRefs: every delivery will be refused; add {env: NAME} or {file: NAME}"
             problems.append(document.warning(path, message))
+    return problems
+
+
+def _account_problems(
+    document: Document, path: FieldPath, binding: ConnectorBinding, form: AccountForm
+) -> list[Problem]:
+    """What is wrong with the settings and credentials of one account."""
+    settings, wrong = settings_problems(binding.settings, form.settings, document.source, (*path, "settings"))
+    problems = list(wrong)
+    place: FieldPath = (*path, "credentials")
+    for name in binding.credentials:
+        if name not in form.credentials:
+            message = (
+                unknown(f"credential of {binding.type}", name, form.credentials)
+                if form.credentials
+                else f"{binding.type} takes no credentials"
+            )
+            at = document.source.key_position((*place, name))
+            problems.append(Problem(at, dotted((*place, name)), message))
+    if settings is not None and (lacking := form.lacking(settings, frozenset(binding.credentials))):
+        problems.append(document.problem(place if binding.credentials else path, lacking))
+    elif form.pull and not form.push and form.credentials and not binding.credentials:
+        names = ", ".join(form.credentials)
+        message = f"no credentials: nothing will be fetched; name them under credentials: {names}"
+        problems.append(document.warning(path, message))
     return problems
 
 

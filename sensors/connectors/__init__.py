@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from types import MappingProxyType
-from typing import Final
+from typing import Final, cast
+
+from pydantic import BaseModel
 
 from batuta.errors import UsageError
+from batuta.manifests.catalog import AccountForm
 from sensors.connectors import events, github, shopify
 from sensors.connectors.protocol import Connector
+from sensors.connectors.pulling import ConnectorSettings, Puller
 
 CONNECTORS: Final[Mapping[str, Connector]] = MappingProxyType(
     {"shopify": shopify, "github": github, "events": events}
@@ -27,3 +34,32 @@ def connector(name: str) -> Connector:
         raise UsageError(
             f'no connector "{name}"', hint=f"connectors: {', '.join(sorted(CONNECTORS))}"
         ) from None
+
+
+@cache
+def fetches(name: str) -> bool:
+    """Whether the connector has a puller, without importing it."""
+    return name in CONNECTORS and find_spec(f"{__name__}.{name}.pull") is not None
+
+
+def puller(name: str) -> Puller | None:
+    """The part of a connector that fetches, imported now; None where the vendor only sends."""
+    return cast("Puller", import_module(f"{__name__}.{name}.pull")) if fetches(name) else None
+
+
+def account_forms() -> Mapping[str, AccountForm]:
+    """What manifests may say of the accounts of each connector."""
+    return {
+        name: AccountForm(
+            settings=module.SETTINGS,
+            credentials=module.CREDENTIALS,
+            push=module.PUSH,
+            pull=fetches(name),
+            lacking=_lacking,
+        )
+        for name, module in CONNECTORS.items()
+    }
+
+
+def _lacking(settings: BaseModel, credentials: frozenset[str]) -> str | None:
+    return settings.lacking(credentials) if isinstance(settings, ConnectorSettings) else None

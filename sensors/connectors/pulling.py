@@ -51,6 +51,10 @@ class ConnectorSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
+    def lacking(self, credentials: frozenset[str]) -> str | None:
+        """A sentence to the manifest's author, if these settings cannot work with the credentials that are named."""
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Account:

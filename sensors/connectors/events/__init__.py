@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -25,6 +26,7 @@ from batuta.events.types import lookup
 from batuta.landing.model import Candidate, Delivery, Parsed, Rejected
 from sensors.connectors import signature
 from sensors.connectors.protocol import BadSignature, Unsigned
+from sensors.connectors.pulling import ConnectorSettings
 from sensors.connectors.reading import json_value
 
 NAME: Final = "events"
@@ -33,6 +35,9 @@ BATCH: Final = "application/cloudevents-batch+json"
 BINARY: Final = "application/json"
 MEDIA_TYPES: Final = frozenset({STRUCTURED, BATCH, BINARY})
 REQUIRED_HEADERS: Final[tuple[str, ...]] = ()
+PUSH: Final = True
+SETTINGS: Final = ConnectorSettings
+CREDENTIALS: Final[Mapping[str, str]] = MappingProxyType({})
 
 OTHER: Final = "other"
 SIGNING_PREFIX: Final = b"whsec_"

@@ -19,6 +19,7 @@ from batuta.events.event import InvalidEvent, format_time, parse_time
 from batuta.events.types import ROWS
 from batuta.landing.model import Candidate, Delivery, Parsed, Rejected
 from sensors.connectors import signature
+from sensors.connectors.pulling import ConnectorSettings
 from sensors.connectors.reading import (
     JsonObject,
     build,
@@ -38,6 +39,9 @@ WEBHOOK_ID: Final = "x-shopify-webhook-id"
 EVENT_ID: Final = "x-shopify-event-id"
 TRIGGERED_AT: Final = "x-shopify-triggered-at"
 REQUIRED_HEADERS: Final = (TOPIC, SHOP, WEBHOOK_ID)
+PUSH: Final = True
+SETTINGS: Final = ConnectorSettings
+CREDENTIALS: Final[Mapping[str, str]] = MappingProxyType({})
 
 _SHOP_DOMAIN: Final = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
 

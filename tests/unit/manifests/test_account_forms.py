@@ -1,0 +1,155 @@
+"""What a manifest says of a connector's account is held against the connector's own form."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from batuta.manifests.catalog import AccountForm
+from batuta.manifests.compiler import Compilation, compile_manifests
+from batuta.manifests.load import load
+from batuta.manifests.models import ConnectorBinding
+from sensors.connectors import CONNECTORS, account_forms
+from sensors.connectors.pulling import ConnectorSettings
+from tests.support.manifest_catalog import small_catalog
+
+HEAD = """apiVersion: batuta.avila.inc/v1
+kind: Product
+metadata: {name: shop}
+spec:
+  datasets: [orders]
+  kpis: [LTV]
+  owners: [vox]
+  connectors:
+"""
+
+
+class Folder(ConnectorSettings):
+    """One folder."""
+
+    path: str
+    ignore: tuple[str, ...] = ()
+
+
+class MailSettings(ConnectorSettings):
+    """A connector's settings."""
+
+    host: str
+    port: int = 993
+    folders: tuple[Folder, ...] = ()
+    token_url: str = "https://login.example.com/token"
+
+    def lacking(self, credentials: frozenset[str]) -> str | None:
+        return None if credentials else "needs a password or a token"
+
+
+def _lacking(settings: BaseModel, credentials: frozenset[str]) -> str | None:
+    assert isinstance(settings, ConnectorSettings)
+    return settings.lacking(credentials)
+
+
+def compiled(tmp_path: Path, text: str, *, push: bool = False) -> Compilation:
+    path = tmp_path / "shop.yaml"
+    path.write_text(HEAD + text, encoding="utf-8")
+    loaded = load(path)
+    assert not loaded.problems, [str(problem) for problem in loaded.problems]
+    catalog = small_catalog()
+    mail = AccountForm(MailSettings, {"password": "IMAP", "token": "XOAUTH2"}, push, True, _lacking)
+    connectors = {**catalog.connectors, "email": ("messages",)}
+    return compile_manifests(
+        loaded.documents, replace(catalog, connectors=connectors, accounts={"email": mail})
+    )
+
+
+def messages(found: Compilation) -> list[str]:
+    return [str(problem).partition("shop.yaml:")[2] for problem in found.problems]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "  - {type: email, credentials: {password: {env: P}}, settings: {host: h, pord: 1}}\n",
+            '9:74: spec.connectors[0].settings.pord: unknown setting; did you mean "port"?',
+        ),
+        (
+            "  - {type: email, credentials: {password: {env: P}}, settings: {host: h, port: many}}\n",
+            "9:80: spec.connectors[0].settings.port: must be a whole number",
+        ),
+        (
+            "  - type: email\n    credentials: {password: {env: P}}\n    settings: {port: 1}\n",
+            "11:5: spec.connectors[0].settings.host: missing",
+        ),
+        (
+            "  - {type: email, credentials: {pasword: {env: P}}, settings: {host: h}}\n",
+            '9:33: spec.connectors[0].credentials.pasword: no credential of email "pasword"; '
+            'did you mean "password"?',
+        ),
+        (
+            "  - type: email\n    settings: {host: h}\n",
+            "9:5: spec.connectors[0]: needs a password or a token",
+        ),
+        (
+            "  - type: email\n    credentials: {token: {env: P}}\n    settings:\n      host: h\n"
+            "      folders:\n        - {path: INBOX, ignor: [a]}\n",
+            "14:25: spec.connectors[0].settings.folders[0].ignor: unknown setting",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_named_at_its_place(tmp_path: Path, text: str, expected: str) -> None:
+    found = compiled(tmp_path, text)
+
+    assert found.graph is None
+    assert messages(found) == [expected]
+
+
+def test_several_accounts_of_one_connector_stand_side_by_side(tmp_path: Path) -> None:
+    found = compiled(
+        tmp_path,
+        "  - {type: email, account: a, credentials: {password: {env: A}}, settings: {host: h}}\n"
+        "  - {type: email, account: b, credentials: {token: {file: b}}, "
+        "settings: {host: h, tokenUrl: 'https://x.example', folders: [{path: INBOX, ignore: [x, y]}]}}\n",
+    )
+
+    assert messages(found) == []
+    assert found.graph is not None
+    second = found.graph.products[0].connectors[1]
+    assert MailSettings.model_validate(second.settings).folders[0].ignore == ("x", "y")
+    assert second == ConnectorBinding.model_validate_json(second.model_dump_json(by_alias=True))
+
+
+def test_only_a_connector_that_is_sent_deliveries_is_told_of_a_missing_secret(tmp_path: Path) -> None:
+    text = "  - {type: email, credentials: {token: {file: b}}, settings: {host: h}}\n"
+
+    assert messages(compiled(tmp_path, text)) == []
+    [warning] = compiled(tmp_path, text, push=True).problems
+    assert warning.severity == "warning"
+    assert "no secretRefs" in warning.message
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["{password: x}", "{deep: {clientSecret: x}}", "{list: [{token: x}]}", "{a: [[[[[[1]]]]]]}", "{a: null}"],
+)
+def test_a_secret_among_the_settings_is_refused_however_deep(tmp_path: Path, setting: str) -> None:
+    path = tmp_path / "shop.yaml"
+    path.write_text(f"{HEAD}  - {{type: email, settings: {setting}}}\n", encoding="utf-8")
+
+    [problem] = load(path).problems
+
+    assert problem.field.startswith("spec.connectors[0].settings")
+
+
+def test_every_connector_has_a_form_whose_names_are_no_secrets() -> None:
+    forms = account_forms()
+
+    assert set(forms) == set(CONNECTORS)
+    for name, form in forms.items():
+        properties: dict[str, Any] = form.settings.model_json_schema(by_alias=True).get("properties", {})
+        binding = ConnectorBinding.model_validate({"type": name, "settings": dict.fromkeys(properties, "x")})
+        assert set(binding.settings) == set(properties)
+        assert all(purpose.strip() for purpose in form.credentials.values())
