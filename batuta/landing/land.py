@@ -57,7 +57,7 @@ class Landing:
     def __init__(
         self, contracts: Contracts, policy: Policy, keys: KeyRing, clock: Callable[[], datetime]
     ) -> None:
-        self._keys = keys
+        self.keys = keys
         self._clock = clock
         self._preparation = Preparation(contracts, policy, keys)
         self._writer = Writer()
@@ -112,11 +112,11 @@ class Landing:
         page: PageSides,
     ) -> tuple[Chunk, Written]:
         sealed = {
-            index: seal(item.held.delivery, item.held.rejection, self._keys)
+            index: seal(item.held.delivery, item.held.rejection, self.keys)
             for index, item in enumerate(prepared)
             if item.held is not None
         }
-        items = seal_moves(page.items, self._keys) if page.items is not None else None
+        items = seal_moves(page.items, self.keys) if page.items is not None else None
         try:
             recorded = self._bind(conn)
             known = self._preparation.decisions
@@ -235,7 +235,7 @@ class Landing:
             NotInQuarantine, QuarantineUnreadable, LandingFailed
         """
         total = LandingCounts()
-        for found, delivery in unseal(conn, list(ids), self._keys):
+        for found, delivery in unseal(conn, list(ids), self.keys):
             prepared = self.prepare(delivery, parse_for(found))
             prepared.replay_of = found.id
             for outcome in self.commit(conn, [prepared], way="replay"):
@@ -258,7 +258,7 @@ class Landing:
         database = (conn.info.host, conn.info.port, conn.info.dbname)
         if database not in self._recorded:
             with conn.transaction():
-                bind_keys(conn, self._keys)
+                bind_keys(conn, self.keys)
             self._recorded[database] = set()
         return self._recorded[database]
 

@@ -1,0 +1,98 @@
+"""What would tell who a person is never leaves preparation in clear, and stays equal where it was equal."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from batuta.events.event import Event
+from batuta.keys import create_keys
+from batuta.landing.model import Candidate, Delivery, HashedAttribute, Parse, Parsed
+from batuta.landing.prepare import Preparation, Prepared
+from batuta.policy.decision import DefaultPolicy
+from tests.support.landing_trials import CONTRACTS, answer, parse
+
+NOW = datetime(2025, 11, 12, tzinfo=UTC)
+SOURCE, ID, SUBJECT, ENTITY = 5, 6, 7, 2
+
+
+@pytest.fixture
+def preparation(tmp_path: Path) -> Preparation:
+    return Preparation(CONTRACTS, DefaultPolicy(), create_keys(tmp_path))
+
+
+def reading(*hashed: HashedAttribute, connector: str = "trial", **attributes: str) -> Parse:
+    def read(delivery: Delivery) -> Parsed:
+        candidate = parse(delivery).candidates[0]
+        event: Event = replace(candidate.event, **attributes)
+        changed: Candidate = replace(
+            candidate, event=event, connector=connector, entity=event.id, hashed=frozenset(hashed)
+        )
+        return Parsed((changed,), "surveys")
+
+    return read
+
+
+def line(prepared: Prepared) -> list[str]:
+    """The fields of the one row, the number's first."""
+    assert prepared.held is None
+    return prepared.rows[0].line.decode().split("\t")
+
+
+def test_hashed_attributes_are_equal_where_they_were_and_nowhere_in_clear(preparation: Preparation) -> None:
+    read = reading("id", "subject", id="wamid.HBgNNTUxMQ==", subject="5511987654321")
+    first, again = (line(preparation.prepare(answer(n), read)) for n in (1, 2))
+    assert first[ID] == again[ID]
+    assert first[SUBJECT] == again[SUBJECT]
+    assert first[ID].startswith("h1:")
+    assert first[SUBJECT].startswith("h1:")
+    assert first[SOURCE] == "trial"
+    prepared = preparation.prepare(answer(1), read)
+    assert prepared.rows[0].event_id == first[ID]
+    for clear in (b"wamid", b"5511987654321"):
+        assert clear not in prepared.rows[0].line
+
+
+def test_a_hash_belongs_to_its_connector_and_product(preparation: Preparation) -> None:
+    read = reading("id", id="42")
+    other = reading("id", id="42", connector="other")
+    hashes = {
+        line(preparation.prepare(answer(1), read))[ID],
+        line(preparation.prepare(answer(1), other))[ID],
+        line(preparation.prepare(answer(1, product="lojablock"), read))[ID],
+    }
+    assert len(hashes) == 3
+
+
+@pytest.mark.parametrize(
+    ("source", "kept"),
+    [
+        ("https://graph.example.com/users/ana@example.com", "https://graph.example.com/"),
+        ("imap://ana@imap.example.com/INBOX", "imap://"),
+        ("file:///home/ana/vault", "file:///"),
+        ("mailto:ana@example.com", ""),
+        ("/users/ana", ""),
+    ],
+)
+def test_of_a_source_scheme_and_host_are_kept(preparation: Preparation, source: str, kept: str) -> None:
+    stored = line(preparation.prepare(answer(1), reading("source", source=source)))[SOURCE]
+    assert re.fullmatch(re.escape(kept) + "h1:[A-Za-z0-9_-]{22}", stored)
+
+
+@pytest.mark.parametrize("source", ["https://graph.example.com/", "https://graph.example.com"])
+def test_a_source_that_names_a_host_only_stays(preparation: Preparation, source: str) -> None:
+    assert line(preparation.prepare(answer(1), reading("source", source=source)))[SOURCE] == source
+
+
+def test_the_second_key_of_a_hashed_candidate_cannot_be_guessed(preparation: Preparation) -> None:
+    plain = preparation.prepare(answer(1), reading(id="5511987654321")).rows[0]
+    hashed = preparation.prepare(answer(1), reading("id", id="5511987654321")).rows[0]
+    assert plain.entity_version != hashed.entity_version
+
+
+def test_a_blank_id_that_should_be_hashed_is_held(preparation: Preparation) -> None:
+    held = preparation.prepare(answer(1), reading("id", id=" ")).held
+    assert held is not None
+    assert held.rejection.code == "identity"
