@@ -1,6 +1,7 @@
-"""Secrets by reference: manifests say where a secret is kept, this module fetches it. It keeps nothing."""
+"""Secrets by reference: manifests say where a secret is kept, this module fetches it. In memory it keeps nothing."""
 
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -47,6 +48,40 @@ def resolve_secrets(
         else _from_file(str(ref.file), settings.secrets_dir, f"{where}[{index}]")
         for index, ref in enumerate(refs)
     )
+
+
+def store_secret(ref: SecretRef, value: bytes, settings: SecretsFolder, *, where: str) -> None:
+    """Put a renewed secret (a refresh token the vendor has exchanged) where its reference leads.
+
+    The file is replaced as a whole and readable by its owner alone.
+
+    Raises:
+        SecretMissing: the reference leads to an environment variable, or the folder does not take the file.
+    """
+    if ref.file is None:
+        raise SecretMissing(
+            f"{where}: the vendor has renewed this credential, and the environment variable {ref.env} "
+            "cannot be written",
+            hint="Refer to it by file: NAME, so that the renewed one can be kept.",
+        )
+    path = settings.secrets_dir / ref.file
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(value)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise SecretMissing(
+            f"{where}: the renewed credential cannot be written to {path}: {error.strerror}",
+            hint="Let this process write into the secrets folder.",
+        ) from None
 
 
 def _from_environment(name: str, variables: Mapping[str, str], where: str) -> bytes:

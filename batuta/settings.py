@@ -63,6 +63,18 @@ class Settings(BaseSettings):
         default=26_214_400, gt=0, description="Largest request body the gateway accepts, in bytes."
     )
 
+    public_url: str | None = Field(
+        default=None,
+        description="Where vendors reach the gateway, as `https://hooks.example.com`; "
+        "unset: nothing is subscribed at vendors.",
+    )
+    blob_url: SecretStr | None = Field(
+        default=None,
+        description="Where attachments and media are kept, encrypted: "
+        "`s3://bucket/prefix?endpoint=https://s3.example.com&region=sa-east-1` or `az://container/prefix`; "
+        "unset: `blobs` under `home`.",
+    )
+
     secrets_dir: Folder = Field(
         default=Path(),
         description="Folder of secret files, one secret a file; by default `secrets` under `home`.",
@@ -87,6 +99,11 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least level that is logged."
     )
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str | None) -> str | None:
+        return None if value is None else _public_address(value)
 
     @field_validator("database_url")
     @classmethod
@@ -149,6 +166,22 @@ def describe() -> list[tuple[str, str, str]]:
         default = "" if field.default in (None, Path()) else str(field.default)
         rows.append((f"{PREFIX}{name.upper()}", default, field.description or ""))
     return rows
+
+
+def _public_address(value: str) -> str:
+    """`value` without a slash at its end; vendors send to https only, a test server on this machine may do without."""
+    try:
+        parts = urlsplit(value)
+        plain = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost", "::1"}
+        sound = (parts.scheme == "https" or plain) and bool(parts.hostname)
+        _ = parts.port
+    except ValueError:
+        sound, parts = False, urlsplit("")
+    if not sound or parts.query or parts.fragment or parts.username:
+        raise ValueError(
+            "Input should be an address such as https://hooks.example.com, without query or user"
+        )
+    return value.rstrip("/")
 
 
 def _database_address(value: str) -> str:

@@ -102,3 +102,28 @@ def test_every_setting_is_described_and_documented() -> None:
     assert [
         row for row in describe() if not row[2] or f"| `{row[0]}` |" not in page or row[2] not in page
     ] == []
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [
+        ("https://hooks.example.com/", True),
+        ("https://hooks.example.com/batuta", True),
+        ("http://127.0.0.1:8600", True),
+        ("http://hooks.example.com", False),
+        ("hooks.example.com", False),
+        ("https://", False),
+        ("https://user:word@hooks.example.com", False),
+        ("https://hooks.example.com?x=1", False),
+        ("https://[half", False),
+    ],
+)
+def test_the_address_vendors_send_to_is_https_or_this_machine(
+    project: Path, monkeypatch: pytest.MonkeyPatch, value: str, fits: bool
+) -> None:
+    monkeypatch.setenv("BATUTA_PUBLIC_URL", value)
+    if fits:
+        assert get_settings().public_url == value.rstrip("/")
+    else:
+        with pytest.raises(UsageError, match="BATUTA_PUBLIC_URL"):
+            get_settings()

@@ -86,16 +86,20 @@ def messages(found: Compilation) -> list[str]:
         ),
         (
             "  - {type: email, credentials: {pasword: {env: P}}, settings: {host: h}}\n",
-            '9:33: spec.connectors[0].credentials.pasword: no credential of email "pasword"; '
-            'did you mean "password"?',
+            (
+                '9:33: spec.connectors[0].credentials.pasword: no credential of email "pasword"; '
+                'did you mean "password"?'
+            ),
         ),
         (
             "  - type: email\n    settings: {host: h}\n",
             "9:5: spec.connectors[0]: needs a password or a token",
         ),
         (
-            "  - type: email\n    credentials: {token: {env: P}}\n    settings:\n      host: h\n"
-            "      folders:\n        - {path: INBOX, ignor: [a]}\n",
+            (
+                "  - type: email\n    credentials: {token: {env: P}}\n    settings:\n      host: h\n"
+                "      folders:\n        - {path: INBOX, ignor: [a]}\n"
+            ),
             "14:25: spec.connectors[0].settings.folders[0].ignor: unknown setting",
         ),
     ],

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from batuta.manifests.models import SecretRef
-from batuta.secrets import SecretMissing, resolve_secrets
+from batuta.secrets import SecretMissing, resolve_secrets, store_secret
 
 
 @dataclass(frozen=True)
@@ -45,3 +45,21 @@ def test_a_missing_secret_names_the_field_that_refers_to_it(
 def test_a_secret_file_stays_inside_the_secrets_folder(name: str) -> None:
     with pytest.raises(ValueError, match="pattern"):
         SecretRef(file=name)
+
+
+def test_a_renewed_secret_replaces_its_file_and_is_nobody_elses(tmp_path: Path) -> None:
+    ref = SecretRef(file="mail/token")
+    store_secret(ref, b"first", Folder(tmp_path), where="credentials.token")
+    store_secret(ref, b"second", Folder(tmp_path), where="credentials.token")
+
+    assert resolve_secrets([ref], Folder(tmp_path)) == (b"second",)
+    assert (tmp_path / "mail" / "token").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in (tmp_path / "mail").iterdir()] == ["token"]
+
+
+def test_a_renewed_secret_in_a_variable_says_how_to_keep_it(tmp_path: Path) -> None:
+    with pytest.raises(SecretMissing, match="variable MAIL_TOKEN cannot be written") as caught:
+        store_secret(SecretRef(env="MAIL_TOKEN"), b"new", Folder(tmp_path), where="credentials.token")
+
+    assert "file: NAME" in str(caught.value.hint)
+    assert "new" not in caught.value.message.split()
