@@ -1,0 +1,1 @@
+"""What every connector to Microsoft Graph shares: its credentials, its paging, its notifications and subscriptions."""
