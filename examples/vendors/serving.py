@@ -42,7 +42,14 @@ class Served:
         self._socket = socket.create_server(("127.0.0.1", port))
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        config = uvicorn.Config(self._serve, log_level="warning", lifespan="off", server_header=False)
+        config = uvicorn.Config(
+            self._serve,
+            interface="asgi3",
+            log_level="critical",
+            lifespan="off",
+            server_header=False,
+            date_header=False,
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
 

@@ -10,11 +10,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
-import orjson
-
 from batuta.events.event import parse_time
 from sensors.connectors.github import Settings
-from sensors.connectors.github.rest import headers_of, next_page
+from sensors.connectors.github.rest import headers_of, json_list, json_object, next_page
 from sensors.connectors.pulling import Account, Answer, Subscription, Tools, Unauthorized
 
 ATTEMPTS: Final = 5
@@ -62,7 +60,7 @@ class _Hooks:
 
     def hooks(self) -> Iterator[dict[str, Any]]:
         for answer in self.pages("", {"per_page": "100"}):
-            yield from orjson.loads(answer.body)
+            yield from json_list(answer)
 
     def pages(self, path: str, params: Mapping[str, str]) -> Iterator[Answer]:
         answer = self.send("GET", path, params=params)
@@ -94,7 +92,7 @@ def _make(api: _Hooks, account: Account, address: str) -> Subscription:
         return Subscription("webhook", "missing", "name a secret in secretRefs; the hook is then made")
     config = {"url": address, "content_type": "json", "secret": account.secrets[0].decode()}
     answer = api.send("POST", "", {"name": "web", "active": True, "events": ["*"], "config": config})
-    made = orjson.loads(answer.body)
+    made = json_object(answer)
     return Subscription("webhook", "created", "there was none", reference={"hook": made["id"]})
 
 
@@ -102,7 +100,7 @@ def _ask_again(api: _Hooks, hook: int, now: datetime) -> tuple[int, int]:
     """Ask for deliveries that never succeeded; how many, and how many are given up."""
     attempts: dict[str, list[dict[str, Any]]] = {}
     for answer in api.pages(f"/{hook}/deliveries", {"per_page": "100"}):
-        page = [d for d in orjson.loads(answer.body) if parse_time(d["delivered_at"]) > now - REMEMBERED]
+        page = [d for d in json_list(answer) if parse_time(d["delivered_at"]) > now - REMEMBERED]
         for delivery in page:
             attempts.setdefault(delivery["guid"], []).append(delivery)
         if not page:

@@ -11,12 +11,19 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, cast
 
-import orjson
-
 from batuta.events.event import format_time, parse_time
 from sensors.connectors.github import Stream
 from sensors.connectors.github.hooks import audit_hooks
-from sensors.connectors.github.rest import MOST_PAGES, PAGE, Api, Found, Record, json_list, limits
+from sensors.connectors.github.rest import (
+    MOST_PAGES,
+    PAGE,
+    Api,
+    Found,
+    Record,
+    json_list,
+    json_object,
+    limits,
+)
 from sensors.connectors.pulling import Account, Page, SourceFailed, Subscription, Tools, Window
 
 __all__ = ["BACKFILL", "audit", "backfill", "limits", "poll"]
@@ -186,7 +193,7 @@ def _pull_request(api: Api, name: str, item: Record, fresh: datetime) -> list[Fo
     answer = api.get(f"/repos/{name}/pulls/{item['number']}", expect=(200, 404))
     if answer.status == 404:
         return []
-    pull = cast("Record", orjson.loads(answer.body))
+    pull = json_object(answer)
     found = [Found("pull_request", _lately(pull, fresh), {"number": pull["number"], "pull_request": pull})]
     about = {"id": pull.get("id"), "number": pull["number"]}
     for page in api.pages(f"/repos/{name}/pulls/{item['number']}/reviews", {}):

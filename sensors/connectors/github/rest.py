@@ -88,7 +88,7 @@ class Api:
             raise Gone(
                 f"{name} is not there, or the token may not see it", hint="check the name and the token"
             )
-        return cast("Record", orjson.loads(answer.body))
+        return json_object(answer)
 
     def deliveries(self, found: Iterable[Found], repository: Record) -> tuple[Delivery, ...]:
         """Records in the form of webhooks."""
@@ -118,13 +118,25 @@ def headers_of(account: Account) -> dict[str, str]:
 
 def json_list(answer: Answer) -> list[Record]:
     """The objects of a list."""
-    try:
-        document = orjson.loads(answer.body)
-    except orjson.JSONDecodeError:
-        raise SourceFailed("GitHub answered with something that is no JSON") from None
+    document = _json(answer)
     if not isinstance(document, list):
         raise SourceFailed("GitHub answered with something else than a list")
     return [item for item in document if isinstance(item, dict)]
+
+
+def json_object(answer: Answer) -> Record:
+    """One object."""
+    document = _json(answer)
+    if not isinstance(document, dict):
+        raise SourceFailed("GitHub answered with something else than an object")
+    return document
+
+
+def _json(answer: Answer) -> Any:
+    try:
+        return orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        raise SourceFailed("GitHub answered with something that is no JSON") from None
 
 
 def next_page(answer: Answer) -> str | None:
@@ -144,8 +156,7 @@ def limits(answer: Answer) -> float | None:
         sent = headers.get("date")
         now = _http_date(sent) if sent else datetime.now(UTC)
         return max(1.0, int(headers["x-ratelimit-reset"]) - now.timestamp())
-    limited = answer.status == 429 or b"rate limit" in answer.body.lower()
-    return _SECONDARY_LIMIT_S if limited else None
+    return _SECONDARY_LIMIT_S if answer.status == 429 else None
 
 
 def _http_date(text: str) -> datetime:
