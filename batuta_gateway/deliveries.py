@@ -64,7 +64,11 @@ def admit(door: Door, delivery: Delivery) -> Delivery:
             raise unauthorized(error) from None
     except Unverified as error:
         raise unauthorized(error) from None
-    missing = [name for name in door.connector.REQUIRED_HEADERS if not delivery.headers.get(name)]
+    missing = [
+        name
+        for name in door.connector.REQUIRED_HEADERS
+        if not any(delivery.headers.get(spelling) for spelling in name.split("|"))
+    ]
     if missing:
         raise Refusal(
             400, "missing_headers", f"the delivery lacks {', '.join(missing)}", details={"headers": missing}

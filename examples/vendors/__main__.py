@@ -18,7 +18,8 @@ def names() -> tuple[str, ...]:
     return tuple(
         name
         for name in sorted(found)
-        if (_FOLDER / f"{name}.py").is_file()
+        if not name.startswith("_")
+        and (_FOLDER / f"{name}.py").is_file()
         and "def serve(" in (_FOLDER / f"{name}.py").read_text(encoding="utf-8")
     )
 

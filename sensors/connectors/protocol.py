@@ -88,7 +88,7 @@ class Connector(Protocol):
 
     @property
     def REQUIRED_HEADERS(self) -> tuple[str, ...]:  # noqa: N802 - a module's constant
-        """Headers (lower case) without which a signed delivery is not the vendor's."""
+        """Headers (lower case) without which a signed delivery is not the vendor's; `a|b` is either of two."""
         ...
 
     def verify(self, delivery: Delivery, secrets: Sequence[bytes]) -> None:

@@ -1,9 +1,10 @@
-"""Shopify webhooks: verify and parse.
+"""Shopify: verify and parse webhooks and what was pulled over the Admin API.
 
 The signature covers the body only; topic, shop and ids are unsigned headers and are checked for form.
 Deliveries come in any order, more than once, and sometimes with an old payload: versions travel along,
-nothing is decided here.
-Protocol: shopify.dev/docs/apps/build/webhooks.
+nothing is decided here. What is pulled is read into the form of the webhook (`nodes`), so that one state has one
+version whichever way it came.
+Protocol: shopify.dev/docs/apps/build/webhooks; fetching is in `pull`.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal, TypeAlias
+
+from pydantic import Field
 
 from batuta.events.event import InvalidEvent, format_time, parse_time
 from batuta.events.types import ROWS
-from batuta.landing.model import Candidate, Delivery, Parsed, Rejected
+from batuta.landing.model import Candidate, Delivery, HashedAttribute, Parsed, Rejected
 from sensors.connectors import signature
-from sensors.connectors.pulling import ConnectorSettings
+from sensors.connectors.pulling import FORM, ConnectorSettings
 from sensors.connectors.reading import (
     JsonObject,
     build,
@@ -29,8 +32,10 @@ from sensors.connectors.reading import (
     required_header,
     text_at,
 )
+from sensors.connectors.shopify.nodes import READERS, BadNode
 
 NAME: Final = "shopify"
+PUSH: Final = True
 MEDIA_TYPES: Final = frozenset({"application/json"})
 SIGNATURE: Final = "x-shopify-hmac-sha256"
 TOPIC: Final = "x-shopify-topic"
@@ -38,10 +43,52 @@ SHOP: Final = "x-shopify-shop-domain"
 WEBHOOK_ID: Final = "x-shopify-webhook-id"
 EVENT_ID: Final = "x-shopify-event-id"
 TRIGGERED_AT: Final = "x-shopify-triggered-at"
-REQUIRED_HEADERS: Final = (TOPIC, SHOP, WEBHOOK_ID)
-PUSH: Final = True
-SETTINGS: Final = ConnectorSettings
-CREDENTIALS: Final[Mapping[str, str]] = MappingProxyType({})
+# Shopify's newer deliveries spell the same headers without the X.
+REQUIRED_HEADERS: Final = tuple(f"{name}|{name[2:]}" for name in (TOPIC, SHOP, WEBHOOK_ID))
+
+SINCE: Final = "x-batuta-since"
+"""Header of a pulled delivery: what was created after this time was not there at the poll before."""
+
+CREDENTIALS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "accessToken": "Admin API access token of a custom app that has one (`shpat_...`)",
+        "clientId": "client id of a Dev Dashboard app, which is given a token for a day at a time",
+        "clientSecret": "client secret of that app",
+    }
+)
+
+Resource: TypeAlias = Literal["orders", "products", "customers"]
+RESOURCES: Final[tuple[Resource, ...]] = ("orders", "products", "customers")
+
+
+class Settings(ConnectorSettings):
+    """What may be set for an account, which is a shop."""
+
+    shop: str | None = Field(
+        default=None, description="The shop, as `name.myshopify.com`; without it the account's name."
+    )
+    api_url: str | None = Field(
+        default=None, description="Address of the Admin API; without it `https://` and the shop's domain."
+    )
+    api_version: str = Field(
+        default="2026-01",
+        pattern=r"^\d{4}-(01|04|07|10)$",
+        description="Version of the Admin API that is asked for; an alarm is raised when another one answers.",
+    )
+    resources: tuple[Resource, ...] = Field(
+        default=RESOURCES, min_length=1, description="What is fetched; orders bring refunds and transactions."
+    )
+    poll_seconds: int = Field(default=300, ge=10, description="Seconds between two polls.")
+    overlap_seconds: int = Field(
+        default=300, ge=0, description="How far each poll looks back: Shopify's search lags behind."
+    )
+    lookback_hours: int = Field(default=24, ge=0, description="How far the first poll looks back.")
+    page_size: int = Field(
+        default=25, ge=1, le=250, description="Records a query asks for; halved where Shopify finds it dear."
+    )
+
+
+SETTINGS: Final = Settings
 
 _SHOP_DOMAIN: Final = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
 
@@ -60,14 +107,19 @@ _RESOURCES: Final = {
     "order_transactions": "OrderTransaction",
     "refunds": "Refund",
     "products": "Product",
+    "customers": "Customer",
 }
-_TOPICS: Final[Mapping[str, _Topic]] = MappingProxyType(
+TOPICS: Final[Mapping[str, _Topic]] = MappingProxyType(
     {
         row.vendor_name: _Topic(row.type, row.dataset, _RESOURCES.get(row.dataset))
         for row in ROWS
         if row.connector == NAME
     }
 )
+# A customer's number is a person's: neither subject nor id may tell it.
+_OF_A_PERSON: Final[frozenset[HashedAttribute]] = frozenset({"subject"})
+_PULLED_OF_A_PERSON: Final[frozenset[HashedAttribute]] = frozenset({"id", "subject"})
+_NOBODY: Final[frozenset[HashedAttribute]] = frozenset()
 
 
 def verify(delivery: Delivery, secrets: Sequence[bytes]) -> None:
@@ -79,21 +131,38 @@ def verify(delivery: Delivery, secrets: Sequence[bytes]) -> None:
         Unsigned, BadSignature, NoSecret: see `Connector.verify`.
     """
     signature.require_secrets(secrets)
-    presented = signature.require_header(delivery.headers.get(SIGNATURE), "X-Shopify-Hmac-Sha256")
+    presented = signature.require_header(_header(delivery, SIGNATURE), "X-Shopify-Hmac-Sha256")
     signature.check((signature.from_base64(presented.strip()),), secrets, delivery.body)
 
 
 def parse(delivery: Delivery) -> Parsed:
-    """Read one webhook.
+    """Read one webhook, or one record that was pulled.
 
     Raises:
         Rejected: unknown topic, a header or an attribute is missing or wrong, the body is no JSON object.
     """
+    form = delivery.headers.get(FORM)
+    return _parse_webhook(delivery) if form is None else _parse_record(delivery, form)
+
+
+def same_account(configured: str, named: str) -> bool:
+    """Whether both name one shop; `.myshopify.com` may be left out."""
+    return shop_domain(configured) == shop_domain(named)
+
+
+def shop_domain(account: str) -> str:
+    """The shop's domain under myshopify.com of a name that may lack the ending."""
+    lowered = account.strip().lower()
+    return lowered if "." in lowered else f"{lowered}.myshopify.com"
+
+
+def _parse_webhook(delivery: Delivery) -> Parsed:
     shop = _shop(delivery)
     topic = _topic(delivery)
-    delivery_id = required_header(delivery, WEBHOOK_ID)
+    delivery_id = required_header(delivery, _spelling(delivery, WEBHOOK_ID))
     payload = json_object(delivery.body)
     subject = _subject(topic, shop, payload)
+    event_id = _spelling(delivery, EVENT_ID)
     event = build(
         id=delivery_id,
         source=f"https://{shop}",
@@ -101,8 +170,8 @@ def parse(delivery: Delivery) -> Parsed:
         time=_time(delivery, topic, payload),
         subject=subject,
         data=payload,
-        extensions={"shopifyeventid": required_header(delivery, EVENT_ID)}
-        if delivery.headers.get(EVENT_ID)
+        extensions={"shopifyeventid": required_header(delivery, event_id)}
+        if delivery.headers.get(event_id)
         else None,
     )
     version = _version(topic, payload) if topic.resource else None
@@ -112,25 +181,69 @@ def parse(delivery: Delivery) -> Parsed:
         connector=NAME,
         entity=subject if version else None,
         version=version,
+        hashed=_OF_A_PERSON if topic.resource == "Customer" else _NOBODY,
     )
     return Parsed(candidates=(candidate,), dataset=topic.dataset)
 
 
-def same_account(configured: str, named: str) -> bool:
-    """Whether both name one shop; `.myshopify.com` may be left out."""
-    return _domain(configured) == _domain(named)
+def _parse_record(delivery: Delivery, form: str) -> Parsed:
+    reader = READERS.get(form)
+    if reader is None:
+        raise Rejected("form", "this form of a pulled record is not read", field=FORM)
+    shop = _shop(delivery)
+    try:
+        payload = reader.read(json_object(delivery.body))
+    except BadNode as error:
+        raise Rejected("shape", f"the record is not what the Admin API gives: {error}") from None
+    topic = TOPICS[_pulled_topic(delivery, reader.topics, payload)]
+    subject = _subject(topic, shop, payload)
+    version = _version(topic, payload)
+    moment = moment_at(payload, "updated_at", "processed_at", "created_at")
+    if version is None or moment is None or subject is None:
+        raise Rejected("time", "the record does not say when it was updated or created")
+    event = build(
+        id=f"{subject}:{version}",
+        source=f"https://{shop}",
+        type=topic.type,
+        time=moment,
+        subject=subject,
+        data=payload,
+    )
+    hashed = _PULLED_OF_A_PERSON if topic.resource == "Customer" else _NOBODY
+    candidate = Candidate(event, topic.dataset, NAME, entity=subject, version=version, hashed=hashed)
+    return Parsed(candidates=(candidate,), dataset=topic.dataset)
 
 
-def _domain(account: str) -> str:
-    lowered = account.strip().lower()
-    return lowered if "." in lowered else f"{lowered}.myshopify.com"
+def _pulled_topic(delivery: Delivery, topics: tuple[str, str], payload: JsonObject) -> str:
+    """`created` for what the poll before could not have seen, or what has not changed since it was made."""
+    created, updated = topics
+    born = moment_at(payload, "created_at")
+    if born is None:
+        return updated
+    since = delivery.headers.get(SINCE)
+    if since is None:
+        return created if born == moment_at(payload, "updated_at") else updated
+    try:
+        return created if born > parse_time(since) else updated
+    except InvalidEvent:
+        raise Rejected("headers", f"{SINCE} is no time", field=SINCE) from None
+
+
+def _spelling(delivery: Delivery, name: str) -> str:
+    """The header's name as this delivery spells it: with X or without."""
+    return name if delivery.headers.get(name) or not delivery.headers.get(name[2:]) else name[2:]
+
+
+def _header(delivery: Delivery, name: str) -> str | None:
+    return delivery.headers.get(_spelling(delivery, name))
 
 
 def _shop(delivery: Delivery) -> str:
-    shop = required_header(delivery, SHOP).lower()
+    shop = required_header(delivery, _spelling(delivery, SHOP)).lower()
     if not _SHOP_DOMAIN.fullmatch(shop):
         raise Rejected("headers", "the shop domain must be a name under myshopify.com", field=SHOP)
-    if delivery.account is not None and not same_account(delivery.account, shop):
+    pulled = FORM in delivery.headers
+    if not pulled and delivery.account is not None and not same_account(delivery.account, shop):
         raise Rejected(
             "account", "the delivery is of another shop than the one configured for this address", field=SHOP
         )
@@ -138,8 +251,8 @@ def _shop(delivery: Delivery) -> str:
 
 
 def _topic(delivery: Delivery) -> _Topic:
-    name = required_header(delivery, TOPIC).lower()
-    topic = _TOPICS.get(name)
+    name = required_header(delivery, _spelling(delivery, TOPIC)).lower()
+    topic = TOPICS.get(name)
     if topic is None:
         raise Rejected(
             "unknown_topic",
@@ -169,9 +282,10 @@ def _subject(topic: _Topic, shop: str, payload: JsonObject) -> str | None:
 
 def _time(delivery: Delivery, topic: _Topic, payload: JsonObject) -> datetime:
     """When Shopify says it happened; the payload's times stand in where they are of the change itself."""
-    if delivery.headers.get(TRIGGERED_AT):
+    triggered_at = _spelling(delivery, TRIGGERED_AT)
+    if delivery.headers.get(triggered_at):
         try:
-            return parse_time(required_header(delivery, TRIGGERED_AT))
+            return parse_time(required_header(delivery, triggered_at))
         except InvalidEvent as error:
             raise Rejected("headers", error.message, field=TRIGGERED_AT) from None
     moment = moment_at(payload, "updated_at", "created_at") if topic.resource else None
@@ -185,10 +299,16 @@ def _time(delivery: Delivery, topic: _Topic, payload: JsonObject) -> datetime:
 
 
 def _version(topic: _Topic, payload: JsonObject) -> str | None:
-    """The version of the state in the payload; a transaction has no update time, so its status helps."""
-    moment = moment_at(payload, "updated_at", "processed_at", "created_at")
+    """The version of the state in the payload, the same from a webhook and from the Admin API.
+
+    A refund does not change once it is made. A transaction has no time of update, so its status helps.
+    """
+    if topic.resource == "Refund":
+        moment = moment_at(payload, "created_at")
+    else:
+        moment = moment_at(payload, "updated_at", "processed_at", "created_at")
     if moment is None:
         return None
     if topic.resource == "OrderTransaction":
-        return f"{format_time(moment)} {text_at(payload, 'status') or ''}"
+        return f"{format_time(moment)} {(text_at(payload, 'status') or '').lower()}"
     return format_time(moment)
