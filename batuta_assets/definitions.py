@@ -1,6 +1,6 @@
 """The code location `batuta`: what `workspace.yaml` names.
 
-Reads two files, the bundle that `batuta apply` wrote and dbt's manifest; no database, no network, no secret.
+Reads files, the bundle and contracts that `batuta apply` wrote and dbt's manifest; no database, no network, no secret.
 A bundle or manifest that cannot be read is an error, never an empty list.
 """
 
@@ -8,6 +8,7 @@ import os
 
 import dagster as dg
 
+from batuta.contracts.applied import contracts_in_force
 from batuta.settings import get_settings
 from batuta_agents.catalog import catalog
 from batuta_assets.dbt_manifest import read_manifest
@@ -26,5 +27,6 @@ def batuta() -> dg.Definitions:
             manifest=read_manifest(found.manifest),
             skills=catalog(),
             docs_url=f"http://127.0.0.1:{settings.docs_port}",
+            contracts=contracts_in_force(settings.home),
         )
     )

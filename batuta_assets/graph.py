@@ -4,11 +4,12 @@ Definitions from the compiled graph, the dbt manifest and the catalog of skills.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 
+from batuta.contracts.contract import Contracts
 from batuta.errors import BatutaError
 from batuta.events.types import datasets
 from batuta.manifests.catalog import SkillInfo
@@ -41,6 +42,8 @@ class Score:
     manifest: DbtManifest
     skills: tuple[SkillInfo, ...]
     docs_url: str
+    contracts: Contracts = field(default_factory=Contracts.load)
+    """What may land; the shipped contracts unless an installation's own are given."""
 
 
 def definitions(score: Score, runtime: Runtime | None = None) -> dg.Definitions:
@@ -49,7 +52,7 @@ def definitions(score: Score, runtime: Runtime | None = None) -> dg.Definitions:
     refresh = refresh_job(dbt)
     jobs = [pipeline_job(pipeline) for pipeline in score.graph.pipelines]
     return dg.Definitions(
-        assets=[*source_specs(), dbt, *_pipeline_assets(score)],
+        assets=[*source_specs(score.graph, score.contracts), dbt, *_pipeline_assets(score)],
         jobs=[refresh, *jobs],
         schedules=[*due_schedules(score.graph, refresh), hourly_refresh(refresh, score.manifest.digest)],
         sensors=list(_sensors(score.graph, refresh, jobs)),
