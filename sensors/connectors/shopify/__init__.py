@@ -78,6 +78,10 @@ class Settings(ConnectorSettings):
     resources: tuple[Resource, ...] = Field(
         default=RESOURCES, min_length=1, description="What is fetched; orders bring refunds and transactions."
     )
+    subscribe: bool = Field(
+        default=True,
+        description="Make webhook subscriptions that are missing, where the public address is known.",
+    )
     poll_seconds: int = Field(default=300, ge=10, description="Seconds between two polls.")
     overlap_seconds: int = Field(
         default=300, ge=0, description="How far each poll looks back: Shopify's search lags behind."
