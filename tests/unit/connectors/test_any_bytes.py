@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from batuta.landing.model import Parsed, Rejected
 from sensors.connectors import CONNECTORS, events
+from sensors.connectors.pulling import FORM
 from tests.support.vendor_deliveries import (
     REPOSITORY,
     cloud_event,
@@ -73,6 +74,7 @@ JSON = st.recursive(
 HEADERS = {
     "shopify": signed_shopify({})[0],
     "github": signed_github({})[0],
+    "notion": {FORM: "change"},
     "events": {"content-type": events.STRUCTURED},
 }
 SHAPES: dict[str, list[dict[str, Any]]] = {
@@ -80,6 +82,10 @@ SHAPES: dict[str, list[dict[str, Any]]] = {
     "github": [
         pull_request(),
         {"ref": "x", "head_commit": {"timestamp": "x"}, "repository": dict(REPOSITORY)},
+    ],
+    "notion": [
+        {"change": "updated", "page": {"id": "a", "last_edited_time": "2025-11-12T11:00:00Z"}, "hash": "x"},
+        {"type": "page.created", "entity": {"id": "a", "type": "page"}},
     ],
     "events": [cloud_event()],
 }

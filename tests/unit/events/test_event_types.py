@@ -10,7 +10,7 @@ from batuta.events.types import EVENT_TYPES, lookup, matches
 
 @pytest.mark.parametrize("row", EVENT_TYPES.values(), ids=lambda row: row.type)
 def test_every_row_is_complete_and_has_a_contract(row) -> None:  # pyright: ignore[reportMissingParameterType]
-    assert re.fullmatch(r"com\.(shopify|github|batuta)\.[a-z_.]*(\*|[a-z_]+)", row.type)
+    assert re.fullmatch(r"com\.(shopify|github|batuta|avila|whatsapp|notion)\.[a-z_.]*(\*|[a-z_]+)", row.type)
     assert row.contract in Contracts.load().names
     assert all((row.vendor_name, row.connector, row.dataset, row.subject, row.id, row.time))
 
@@ -20,7 +20,8 @@ def test_every_row_is_complete_and_has_a_contract(row) -> None:  # pyright: igno
     [
         ("com.shopify.orders.created", "orders"),
         ("com.github.pull_request.closed", "pull_requests"),
-        ("com.github.pull_request_review.submitted", "other"),
+        ("com.github.pull_request_review.submitted", "reviews"),
+        ("com.whatsapp.account_update.received", "other"),
         ("com.github.star.created", "other"),
         ("com.github.push.pushed", "pushes"),
     ],
