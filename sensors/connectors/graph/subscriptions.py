@@ -183,7 +183,7 @@ def _told(want: Wanted, state: SubscriptionState, found: JsonObject) -> Subscrip
         want.name,
         state,
         expires_at=moment_at(found, "expirationDateTime"),
-        reference={"id": text_at(found, "id"), "resource": want.resource},
+        reference={"id": text_at(found, "id")},
     )
 
 
