@@ -144,7 +144,7 @@ def open_doors(graph: CompiledGraph, settings: Settings) -> Doors:
                     "connector is not served by the gateway", product=product.name, connector=binding.type
                 )
                 continue
-            if not getattr(connector, "PUSH", True):
+            if not connector.PUSH:
                 continue
             address = (product.name, binding.type)
             door = _door(product, index, binding, connector, settings)
@@ -179,7 +179,7 @@ def _door(
 def _credentials(binding: ConnectorBinding, settings: Settings, where: str) -> dict[str, bytes]:
     """Those that are there; one that is missing is said, and costs only the handshake that needs it."""
     found: dict[str, bytes] = {}
-    for name, ref in getattr(binding, "credentials", {}).items():
+    for name, ref in binding.credentials.items():
         try:
             [found[name]] = resolve_secrets((ref,), settings, where=f"{where}.credentials.{name}")
         except BatutaError as error:

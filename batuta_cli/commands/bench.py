@@ -36,5 +36,15 @@ def latency(*, runs: int) -> None:
     _print(measured.run(get_settings(), steps(), runs=runs))
 
 
+@bench.command()
+@click.option("--scale", default=1.0, show_default=True, help="Share of the full numbers of requests.")
+@click.option("--runs", default=3, show_default=True, help="Rounds; in each, both are measured.")
+def webhook(*, scale: float, runs: int) -> None:
+    """Signed webhooks a second, acknowledged after commit, beside a plain FastAPI handler."""
+    from batuta_cli.bench import webhook as measured
+
+    _print(measured.run(get_settings(), steps(), scale=scale, runs=runs))
+
+
 def _print(document: dict[str, Any]) -> None:
     click.echo(json.dumps(document, ensure_ascii=False))
