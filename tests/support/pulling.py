@@ -5,11 +5,15 @@ Waits are skipped, not waited for: `TrialTime` jumps ahead by what the code unde
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Final
+
+import httpx
 
 from batuta.landing.model import Candidate, Delivery
 from sensors.connectors.protocol import Connector
@@ -84,6 +88,14 @@ class MemoryBlobs:
         return digest
 
 
+@cache
+def shared_client() -> httpx.Client:
+    """One for all tests, as the runner has one for all accounts; it is closed with the process."""
+    client = http_client()
+    atexit.register(client.close)
+    return client
+
+
 def tools(
     *,
     known: MemoryKnown | None = None,
@@ -98,7 +110,7 @@ def tools(
     deadline = time.monotonic() + budget_s
     secrets = {} if kept is None else kept
     calls = HttpCalls(
-        http_client(),
+        shared_client(),
         clock=time.clock,
         deadline=deadline,
         monotonic=time.monotonic,
