@@ -85,7 +85,9 @@ class ToyVendor:
             ]
         return orjson.dumps({"records": found[: self.page_size], "more": len(found) > self.page_size})
 
-    def _handler(vendor: ToyVendor) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - the handler has a self of its own
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        vendor = self
+
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 

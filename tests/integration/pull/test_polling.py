@@ -279,9 +279,10 @@ def test_a_failure_is_a_sentence_and_the_next_try_waits_longer_each_time(
 ) -> None:
     bound = bound_to(vendor)
     waits: list[float] = []
+    found = AccountState(*bound.key)
     for _ in range(4):
         vendor.faults = [Fault(404)]
-        polled = poll_account(bound, means, deadline=MUCH)
+        assert poll_account(bound, means, deadline=MUCH).problem is not None
         found = state(conn, bound)
         assert found.next_due_at is not None
         assert not is_due(bound, found, time.clock())
@@ -291,7 +292,6 @@ def test_a_failure_is_a_sentence_and_the_next_try_waits_longer_each_time(
 
     assert waits == [30, 60, 120, 240]
     assert (found.problem, found.failures) == ("127.0.0.1 answers 404", 4)
-    assert polled.problem is not None
     assert poll_account(bound, means, deadline=MUCH).problem is None
     mended = state(conn, bound)
     assert (mended.problem, mended.failures, mended.last_success_at) == (None, 0, time.clock())
