@@ -1,36 +1,66 @@
 """The names of Dagster that are not public and that we need: one place to look at when Dagster is raised."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any, cast
 
-from dagster import DagsterInstance
+from dagster import DagsterInstance, DagsterRunStatus, JobDefinition
+from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.errors import DagsterRunAlreadyExists
+from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.events.log import EventLogEntry
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
-from dagster._core.storage.tags import RUN_KEY_TAG
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteRepositoryOrigin
+from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
+from dagster._core.scheduler.instigation import InstigatorStatus
+from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES
+from dagster._core.storage.tags import RUN_KEY_TAG, SENSOR_NAME_TAG
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, deserialize_value, serialize_value
 from dagster._serdes.config_class import ConfigurableClassData
 from dagster._utils.interrupts import capture_interrupts
 from dagster._utils.schedules import schedule_execution_time_iterator
+from dagster._utils.tags import TagConcurrencyLimitsCounter
 from dagster_shared.utils.warnings import PreviewWarning
 
 EXECUTE_RUN_VARIABLE = "DAGSTER_EXECUTE_RUN_ARGS"
 
 __all__ = [
+    "ACTIVE_RUN_STATUSES",
     "EXECUTE_RUN_VARIABLE",
     "RUN_KEY_TAG",
+    "SENSOR_NAME_TAG",
     "CheckRunHealthResult",
     "ConfigurableClass",
     "ConfigurableClassData",
+    "DagsterEvent",
+    "DagsterEventType",
+    "DagsterRunAlreadyExists",
+    "EventLogEntry",
     "ExecuteRunArgs",
+    "GrpcServerCodeLocationOrigin",
+    "InstigatorStatus",
+    "InstigatorType",
     "LaunchRunContext",
+    "ModuleCodePointer",
     "PreviewWarning",
+    "QueuedRunCoordinator",
+    "ReconstructableRepository",
+    "RemoteRepositoryOrigin",
     "RunLauncher",
+    "SubmitRunContext",
+    "TagConcurrencyLimitsCounter",
     "WorkerStatus",
     "capture_interrupts",
+    "create_run",
     "deserialize_value",
     "execute_run",
     "fires_at",
+    "plan_snapshot",
     "serialize_value",
+    "submit_run",
 ]
 
 
@@ -39,6 +69,56 @@ def execute_run(run_id: str, instance: DagsterInstance) -> int:
     from dagster._cli.api import _execute_run_command_body
 
     return _execute_run_command_body(run_id, instance, lambda _event: None, set_exit_code_on_failure=True)
+
+
+def create_run(
+    instance: DagsterInstance,
+    job: JobDefinition,
+    run_id: str,
+    tags: Mapping[str, str],
+    plan: Any,
+    code_origin: Any,
+    remote_origin: Any,
+) -> None:
+    """Create a run of a whole job, not yet submitted, as the daemon does for a sensor.
+
+    Raises:
+        DagsterRunAlreadyExists: there is a run of this id, or of this trigger.
+    """
+    instance.create_run(
+        job_name=job.name,
+        run_id=run_id,
+        run_config={},
+        status=DagsterRunStatus.NOT_STARTED,
+        tags=tags,
+        root_run_id=None,
+        parent_run_id=None,
+        step_keys_to_execute=None,
+        execution_plan_snapshot=plan,
+        job_snapshot=job.get_job_snapshot(),
+        parent_job_snapshot=None,
+        asset_selection=None,
+        asset_check_selection=None,
+        resolved_op_selection=None,
+        op_selection=None,
+        remote_job_origin=remote_origin,
+        job_code_origin=code_origin,
+        asset_graph=job.asset_layer.asset_graph,
+    )
+
+
+def submit_run(instance: DagsterInstance, run_id: str) -> None:
+    """Submit a created run. The workspace is for launchers that ask a code server; ours do not."""
+    instance.submit_run(run_id, cast("Any", None))
+
+
+def plan_snapshot(job: JobDefinition, repository: Any) -> Any:
+    """The execution plan of a job without configuration, as the code server gives it to the daemon."""
+    from dagster._core.execution.api import create_execution_plan
+    from dagster._core.snap import snapshot_from_execution_plan
+
+    plan = create_execution_plan(job, run_config={}, repository_load_data=repository.repository_load_data)
+    return snapshot_from_execution_plan(plan, job.get_job_snapshot_id())
 
 
 def fires_at(cron: str | Sequence[str], timezone: str, instant: datetime) -> bool:

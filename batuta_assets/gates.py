@@ -13,7 +13,7 @@ import psycopg
 
 from batuta.landing.cursors import get_cursor, move_cursor
 from batuta.landing.reader import last_batch
-from sensors.factory import NEVER_REFRESHED
+from sensors.claims import NEVER_REFRESHED
 
 STRUCTURAL = "gate:structural"
 REFRESHED = "refresh_marts"

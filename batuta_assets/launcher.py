@@ -12,13 +12,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import dagster as dg
 
+from batuta.settings import get_settings
 from batuta_assets import compat
+from batuta_assets.sockets import socket_path
+from batuta_assets.warm_call import ask
 from batuta_assets.workers import WORKER_TAG, Worker, identify, pulse
 
 LOG_DAYS = 30
@@ -65,30 +68,39 @@ class SubprocessRunLauncher(compat.RunLauncher[dg.DagsterInstance], compat.Confi
             set_exit_code_on_failure=True,
         )
         executable = origin.repository_origin.executable_path or sys.executable
-        with self._open_log(run.run_id) as log:
+        self._start(run.run_id, compat.serialize_value(args), executable)
+
+    def _start(self, run_id: str, args: str, executable: str) -> None:
+        """Start a process of the run, and the thread that waits for it."""
+        with self._log_path(run_id).open("ab") as log:
             process = subprocess.Popen(
                 [executable, "-m", "batuta_assets.run_worker"],
-                env={**os.environ, compat.EXECUTE_RUN_VARIABLE: compat.serialize_value(args)},
+                env={**os.environ, compat.EXECUTE_RUN_VARIABLE: args},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        threading.Thread(
-            target=self._await, args=(process, run.run_id), name=f"wait-{process.pid}", daemon=True
-        ).start()
+        self._watch(run_id, process.pid, process.wait)
         worker = identify(process.pid)
         if worker is not None:
-            self._instance.add_run_tags(run.run_id, {WORKER_TAG: worker.tag()})
+            self._instance.add_run_tags(run_id, {WORKER_TAG: worker.tag()})
 
-    def _await(self, process: "subprocess.Popen[bytes]", run_id: str) -> None:
+    def _watch(self, run_id: str, pid: int, wait: Callable[[], int | None]) -> None:
+        threading.Thread(
+            target=self._await, args=(run_id, pid, wait), name=f"wait-{pid}", daemon=True
+        ).start()
+
+    def _await(self, run_id: str, pid: int, wait: Callable[[], int | None]) -> None:
         """Wait for a process; end its run where it died before the run began, which monitoring finds late."""
-        code = process.wait()
+        code = wait()
+        if code is None:
+            return
         run = self._instance.get_run_by_id(run_id)
         if run is not None and run.status == dg.DagsterRunStatus.STARTING:
             said = self.get_run_worker_debug_info(run) or ""
             self._instance.report_run_failed(
-                run, f"The run's process (pid {process.pid}) ended with {code} before it began.\n{said}"
+                run, f"The run's process (pid {pid}) ended with {code} before it began.\n{said}"
             )
 
     def terminate(self, run_id: str) -> bool:
@@ -142,14 +154,29 @@ class SubprocessRunLauncher(compat.RunLauncher[dg.DagsterInstance], compat.Confi
     def _log_folder(self) -> Path:
         return Path(self._instance.root_directory) / "runs"
 
-    def _open_log(self, run_id: str) -> Any:
+    def _log_path(self, run_id: str) -> Path:
         folder = self._log_folder()
         folder.mkdir(parents=True, exist_ok=True)
         oldest = time.time() - LOG_DAYS * 86_400
         for path in folder.glob("*.log"):
             if path.stat().st_mtime < oldest:
                 path.unlink(missing_ok=True)
-        return (folder / f"{run_id}.log").open("ab")
+        return folder / f"{run_id}.log"
+
+
+class WarmRunLauncher(SubprocessRunLauncher):
+    """Has the run's process forked by the service `launcher` (`warm.py`), whose imports are done.
+
+    Where that does not answer at once, or cannot run this run, a process is started as ever.
+    """
+
+    def _start(self, run_id: str, args: str, executable: str) -> None:
+        address = socket_path(get_settings().home, "launcher")
+        forked = ask(address, args, executable, self._log_path(run_id))
+        if forked is None:
+            super()._start(run_id, args, executable)
+        else:
+            self._watch(run_id, forked.pid, forked.wait)
 
 
 def worker_of(run: dg.DagsterRun) -> Worker | None:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self, TypeAlias
 
-WORKER_TAG = "batuta/worker"
+from sensors import run_tags
+
+WORKER_TAG = run_tags.WORKER
 PROC = Path("/proc")
 
 Pulse: TypeAlias = Literal["alive", "dead", "unknown"]

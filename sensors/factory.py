@@ -4,12 +4,10 @@ One sensor for all triggers, one for all clocks, however many products there are
 batch number, and each may be killed at any moment: nothing is lost, nothing runs twice.
 """
 
-import json
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeAlias
 
 import dagster as dg
 import psycopg
@@ -17,24 +15,27 @@ import psycopg
 from batuta.landing.reader import last_batch
 from batuta.manifests.graph import CompiledGraph
 from sensors import run_tags
+from sensors.claims import (
+    NEVER_REFRESHED,
+    SENSOR,
+    Gate,
+    Open,
+    TriggerPosition,
+    claim_due,
+    open_windows,
+    window_request,
+)
 from sensors.due import DueRun, FiresAt, due_runs
-from sensors.triggers import Trigger, Window, claim, concerned, mark_launched, requested, triggers
+from sensors.triggers import listener_lives, triggers
 
 Connect: TypeAlias = Callable[[], psycopg.Connection[Any]]
-Gate: TypeAlias = Callable[[psycopg.Connection[Any]], str | None]
-"""Why nothing may run on the marts at present; None where it may."""
 
 LISTEN_S = 4.5
 """The daemon looks at sensors every 5 s; a tick that waits for news in between answers it at once."""
 LISTEN_STEP_S = 0.2
 
-ACTIVE = (
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-)
+GRACE: Final = timedelta(seconds=10)
+"""What is younger is the listener's, while it lives: the sensor takes what the listener has left."""
 
 
 def add_products(
@@ -44,27 +45,6 @@ def add_products(
     known = set(products.get_partition_keys(dynamic_partitions_store=instance))
     missing = sorted(set(names) - known)
     return [products.build_add_request(missing)] if missing else []
-
-
-@dataclass(frozen=True, slots=True)
-class TriggerPosition:
-    """How far the log has been looked through, and which triggers wait for a run to end or a gate to open."""
-
-    scanned: int
-    waiting: frozenset[str]
-
-    @classmethod
-    def parse(cls, cursor: str | None, among: Iterable[Trigger]) -> "TriggerPosition":
-        """Read a cursor; without one every trigger is looked at once, from its own cursor."""
-        try:
-            document = json.loads(cursor or "")
-            return cls(int(document["scanned"]), frozenset(map(str, document["waiting"])))
-        except (ValueError, KeyError, TypeError):
-            return cls(-1, frozenset(trigger.name for trigger in among))
-
-    def text(self) -> str:
-        """The cursor to keep."""
-        return json.dumps({"scanned": self.scanned, "waiting": sorted(self.waiting)})
 
 
 def trigger_sensor(
@@ -82,46 +62,41 @@ def trigger_sensor(
     listed = triggers(graph)
 
     @dg.sensor(
-        name="event_triggers",
+        name=SENSOR,
         description="Launches the pipelines that events trigger, one run for all that came since.",
         jobs=[*jobs, refresh],
         minimum_interval_seconds=1,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def event_triggers(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        position = TriggerPosition.parse(context.cursor, listed)
+        position, now = TriggerPosition.parse(context.cursor, listed), clock()
         with connect() as conn:
-            again = _unseen_windows(conn, context.instance)
-            end = listen(conn, position.scanned, 0 if again or position.waiting else listen_s)
-            news = concerned(conn, listed, min(position.scanned, end), end)
-            restored = end < position.scanned
-            waiting = position.waiting | {t.name for t in (listed if restored else news)}
-            candidates = [t for t in listed if t.name in waiting]
-            closed = gate(conn) if candidates else None
-            windows, left = list(again), set[str]()
-            unseen = {(window.pipeline, window.product) for window in again}
-            for trigger in candidates:
-                open_window = (trigger.pipeline, trigger.product) in unseen
-                if closed or open_window or _is_active(context.instance, trigger):
-                    left.add(trigger.name)
-                elif (window := claim(conn, trigger, end, clock())) is not None:
-                    windows.append(window)
+            found = open_windows(conn, context.instance)
+            grace = listener_lives(conn) and gate(conn) != NEVER_REFRESHED
+            again = [o.window for o in found if is_to_ask(o, now - GRACE if grace else now)]
+            if grace:
+                end = settled(conn, position.scanned, GRACE)
+            else:
+                end = listen(conn, position.scanned, 0 if again or position.waiting else listen_s)
+            claims = claim_due(
+                *(conn, context.instance, listed, position, end),
+                gate=gate,
+                taken=[o.window for o in found],
+                now=now,
+            )
         zones = {(t.pipeline, t.product): t.timezone for t in listed}
-        asked = [w for w in windows if (w.pipeline, w.product) in zones]
+        asked = [w for w in (*again, *claims.windows) if (w.pipeline, w.product) in zones]
         requests = [window_request(w, zones[w.pipeline, w.product]) for w in asked]
-        if closed == NEVER_REFRESHED:
+        if claims.closed == NEVER_REFRESHED:
             requests.extend(first_refresh(end))
         return dg.SensorResult(
             run_requests=requests,
-            skip_reason=None if requests else _skip_reason(closed, left, end),
+            skip_reason=None if requests else claims.why_nothing(),
             dynamic_partitions_requests=add_products(context.instance, products, {w.product for w in asked}),
-            cursor=TriggerPosition(end, frozenset(left)).text(),
+            cursor=claims.position.text(),
         )
 
     return event_triggers
-
-
-NEVER_REFRESHED = "the marts have never been refreshed"
 
 
 def first_refresh(end: int) -> list[dg.RunRequest]:
@@ -129,6 +104,22 @@ def first_refresh(end: int) -> list[dg.RunRequest]:
     return [
         dg.RunRequest(job_name=run_tags.REFRESH_JOB, run_key=f"first-{end}", tags=run_tags.refresh_tags())
     ]
+
+
+def is_to_ask(found: Open, since: datetime) -> bool:
+    """Whether the run of an open window is to be asked for: the window is old enough, and no run was promised."""
+    unasked = found.run is None or found.run.status == dg.DagsterRunStatus.NOT_STARTED
+    return unasked and found.window.requested_at <= since
+
+
+def settled(conn: psycopg.Connection[Any], scanned: int, age: timedelta) -> int:
+    """The log's end without the batches younger than `age`, which the listener is at; never before `scanned`."""
+    end = last_batch(conn)
+    row = conn.execute(
+        "select batch from batuta.batches where committed_at < clock_timestamp() - %s order by batch desc limit 1",
+        (age,),
+    ).fetchone()
+    return end if end < scanned else max(scanned, row[0] if row else 0)
 
 
 def listen(conn: psycopg.Connection[Any], scanned: int, seconds: float) -> int:
@@ -139,43 +130,6 @@ def listen(conn: psycopg.Connection[Any], scanned: int, seconds: float) -> int:
         time.sleep(LISTEN_STEP_S)
     conn.rollback()
     return end
-
-
-def window_request(window: Window, timezone: str) -> dg.RunRequest:
-    """The run of a window; its digest is the run key, so asking twice gives one run."""
-    return dg.RunRequest(
-        job_name=run_tags.job_name(window.pipeline),
-        run_key=window.digest,
-        partition_key=dg.MultiPartitionKey(
-            {"day": window.day(timezone).isoformat(), "product": window.product}
-        ),
-        tags={**run_tags.pipeline_tags(window.pipeline, window.product), run_tags.TRIGGER: window.digest},
-    )
-
-
-def _unseen_windows(conn: psycopg.Connection[Any], instance: dg.DagsterInstance) -> list[Window]:
-    unseen: list[Window] = []
-    for window in requested(conn):
-        runs = instance.get_runs(filters=dg.RunsFilter(tags={run_tags.TRIGGER: window.digest}), limit=1)
-        if runs:
-            mark_launched(conn, window.digest, runs[0].run_id)
-        else:
-            unseen.append(window)
-    conn.commit()
-    return unseen
-
-
-def _is_active(instance: dg.DagsterInstance, trigger: Trigger) -> bool:
-    tags = {run_tags.PIPELINE: trigger.pipeline, run_tags.PRODUCT: trigger.product}
-    return bool(instance.get_runs(filters=dg.RunsFilter(statuses=list(ACTIVE), tags=tags), limit=1))
-
-
-def _skip_reason(closed: str | None, left: Collection[str], end: int) -> str:
-    if closed:
-        return f"held back: {', '.join(sorted(left))}: {closed}"
-    if left:
-        return f"waiting for the active run of {', '.join(sorted(left))}"
-    return f"no event that triggers a pipeline up to batch {end}"
 
 
 def due_sensor(

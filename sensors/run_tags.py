@@ -14,6 +14,8 @@ DUE_AT = "batuta/due_at"
 """The scheduled time (UTC) whose pipelines a refresh, and then a run, serves."""
 BATCH_TO = "batuta/batch_to"
 """The last batch of the event log that the run takes; fixed by its first step."""
+WORKER = "batuta/worker"
+"""The process that executes the run."""
 
 REFRESH_JOB = "refresh_marts"
 

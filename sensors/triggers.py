@@ -9,12 +9,17 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import psycopg
 
 from batuta.manifests.graph import CompiledGraph, matches
+
+CHANNEL: Final = "batuta_landed"
+"""Where the database tells of each batch that is committed."""
+LISTENER_LOCK: Final = 0x6261_746C_6973_746E
+"""Held by the listener: "batlistn"."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -43,6 +48,7 @@ class Window:
     batch_to: int
     event_count: int
     committed_at: datetime
+    requested_at: datetime
 
     def day(self, timezone: str) -> date:
         """The product's local date of the window's end: what the run's analyses are as of."""
@@ -81,9 +87,10 @@ def claim(conn: psycopg.Connection[Any], trigger: Trigger, upto: int, now: datet
     """Put what is new for a trigger into a window of its own, in one transaction; None where nothing is.
 
     New is what lies behind the pipeline's cursor, which the last successful run moved, and behind the last
-    window. While a window is still `requested`, nothing is claimed.
+    window. While a window is still `requested`, nothing is claimed. Of several that claim at once, one does.
     """
     with conn.transaction():
+        conn.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"trigger:{trigger.name}",))
         base = _base(conn, trigger)
         if base is None or base >= upto:
             return None
@@ -109,6 +116,19 @@ def mark_launched(conn: psycopg.Connection[Any], digest: str, run_id: str) -> No
         "update batuta.trigger_windows set state = 'launched', run_id = %s where digest = %s",
         (run_id, digest),
     )
+
+
+def be_the_listener(conn: psycopg.Connection[Any]) -> bool:
+    """Let it be known that a listener lives, as long as this connection does; False where another one does."""
+    row = conn.execute("select pg_try_advisory_lock(%s)", (LISTENER_LOCK,)).fetchone()
+    return bool(row and row[0])
+
+
+def listener_lives(conn: psycopg.Connection[Any]) -> bool:
+    """Whether a listener launches runs when events land."""
+    with conn.transaction():
+        row = conn.execute("select pg_try_advisory_xact_lock_shared(%s)", (LISTENER_LOCK,)).fetchone()
+    return not (row and row[0])
 
 
 def _base(conn: psycopg.Connection[Any], trigger: Trigger) -> int | None:
@@ -156,7 +176,7 @@ select %s, batch, product, source, id, type from batuta.events {_WHERE}
 
 _REQUESTED = """
 select w.digest, w.pipeline, w.product, w.batch_after, w.batch_to, w.event_count,
-    coalesce(b.committed_at, w.requested_at)
+    coalesce(b.committed_at, w.requested_at), w.requested_at
 from batuta.trigger_windows as w
 left join batuta.batches as b on b.batch = w.batch_to
 where w.state = 'requested'

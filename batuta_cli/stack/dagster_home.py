@@ -1,18 +1,15 @@
 """Dagster's home under ours: its instance file, its workspace, and the environment its processes need."""
 
-import hashlib
 import shutil
-import tempfile
 from pathlib import Path
 
 from batuta.errors import BatutaError
 from batuta.settings import Settings
 from batuta.warehouse.connection import dagster_url, dbt_environment
+from batuta_assets import sockets
 
 LOCATION = "batuta"
 MODULE = "batuta_assets.definitions"
-# Longest path of a Unix socket on Linux is 107 bytes.
-SOCKET_PATH_LIMIT = 100
 
 
 def prepare(settings: Settings) -> Path:
@@ -37,11 +34,8 @@ def workspace_path(home: Path) -> Path:
 
 
 def socket_path(home: Path) -> Path:
-    """The code server's socket: in the home, or for a home with a long path in the temporary folder."""
-    path = home / "run" / "code.sock"
-    if len(str(path)) <= SOCKET_PATH_LIMIT:
-        return path
-    return Path(tempfile.gettempdir()) / f"batuta-{hashlib.sha256(str(home).encode()).hexdigest()[:16]}.sock"
+    """The code server's socket."""
+    return sockets.socket_path(home, "code")
 
 
 def environment(settings: Settings, url: str) -> dict[str, str]:

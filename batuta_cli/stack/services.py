@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from batuta.settings import Settings
+from batuta_assets import sockets
 from batuta_cli.stack import dagster_home, docs_site, probes
 
 
@@ -51,6 +52,7 @@ def services(settings: Settings) -> tuple[Service, ...]:
     """The services, each after those it needs."""
     python = (sys.executable, "-m")
     socket = dagster_home.socket_path(settings.home)
+    launcher = sockets.socket_path(settings.home, "launcher")
     workspace = str(dagster_home.workspace_path(settings.home))
     found = addresses(settings)
     dagster_port = settings.dagster_port
@@ -99,6 +101,14 @@ def services(settings: Settings) -> tuple[Service, ...]:
             lambda: probes.sick_daemons(dagster_port) == [],
             after=("code",),
             grace_s=20.0,
+        ),
+        Service(
+            "launcher",
+            (*python, "batuta_assets.warm"),
+            lambda: probes.socket_answers(launcher),
+            after=("code",),
+            # Threads of the linear algebra library would keep it from being forked.
+            environment={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         ),
     )
 

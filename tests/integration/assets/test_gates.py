@@ -22,7 +22,7 @@ from batuta_assets.ingest import ingest_asset
 from batuta_assets.partitions import partition_key, product_days
 from batuta_assets.runtime import Runtime
 from sensors import run_tags
-from sensors.factory import NEVER_REFRESHED
+from sensors.claims import NEVER_REFRESHED
 from tests.support.score import ORDERS, company, log_batch, pipeline, product
 
 CREATED = "com.shopify.orders.created"

@@ -13,7 +13,8 @@ from batuta.landing.cursors import move_cursor
 from batuta.warehouse.connection import connect
 from batuta_assets.partitions import product_days, products
 from sensors import run_tags
-from sensors.factory import NEVER_REFRESHED, trigger_sensor
+from sensors.claims import NEVER_REFRESHED
+from sensors.factory import trigger_sensor
 from sensors.triggers import Trigger, claim, concerned, requested, triggers
 from tests.support.score import NOON, company, log_batch, pipeline, product
 

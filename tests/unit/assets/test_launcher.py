@@ -98,7 +98,8 @@ def test_a_run_whose_process_ended_before_it_began_is_ended_at_once(
 ) -> None:
     run = add_run(instance, None, status)
 
-    launcher._await(subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"]), run.run_id)
+    process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+    launcher._await(run.run_id, process.pid, process.wait)
 
     assert status_of(instance, run) == ends_as
 
