@@ -133,9 +133,9 @@ def fetch(api: ShopApi, operation: Operation) -> list[Record]:
 
 
 def assembled(record: Record, records: Records) -> JsonObject:
-    """A record with its members in it, as an ordinary query gives it."""
+    """A record with its members in it, in the order they were made, as an ordinary query gives it."""
     node: JsonObject = orjson.loads(record.line)
-    members = [orjson.loads(line) for line in record.members]
+    members = sorted((orjson.loads(line) for line in record.members), key=_number)
     for connection in records.members:
         node[connection.field] = {"nodes": members}
     return node
@@ -150,6 +150,11 @@ def _identity(line: bytes) -> tuple[str, str | None]:
     if identity is None:
         raise SourceFailed("a line of the bulk operation's result has no id")
     return identity, text_at(document, "__parentId")
+
+
+def _number(node: JsonObject) -> tuple[int, str]:
+    identity = text_at(node, "id") or ""
+    return len(identity), identity
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
