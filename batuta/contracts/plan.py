@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from types import CodeType
 from typing import Any, Final
 
@@ -19,7 +19,6 @@ from batuta.contracts.profile import Node, Personal
 from batuta.events.event import InvalidEvent, parse_time
 from batuta.privacy.masking import Masker, Tally
 
-_MISSING: Final = object()
 _EXACT: Final = 2**53
 _WORDS: Final = {
     "object": "an object",
@@ -74,6 +73,7 @@ class Program:
             name: masker.rule(personal.kind, personal.rule, personal.scope)
             for name, personal in self._masks.items()
         }
+        namespace["_hash"] = masker.hash_value
         # The code was written by `write_program` from a contract that was checked on loading.
         exec(self._code, namespace)  # noqa: S102
         return Plan(namespace[self._entry])
@@ -93,9 +93,9 @@ def write_program(root: Node, name: str, rules: Mapping[str, str]) -> Program:
     source = "\n\n".join(writer.functions)
     code = compile(source, f"<contract {name}>", "exec")
     constants = writer.constants | {
-        "_MISSING": _MISSING,
         "_Violation": ContractViolation,
         "_integer": _integer,
+        "_common_date_time": _COMMON_DATE_TIME,
         "_is_date_time": is_date_time,
         "_is_date": is_date,
     }
@@ -120,7 +120,7 @@ class _Writer:
         return name
 
     def _object(self, node: Node) -> list[str]:
-        lines = [f"if x.__class__ is not dict: {_violation(node, self._expected(node))}", "v = x", "o = {}"]
+        lines = [f"if type(x) is not dict: {_violation(node, self._expected(node))}", "v = x", "o = {}"]
         for name, inner in node.properties.items():
             lines += self._property(name, inner, required=name in node.required)
         if isinstance(node.others, Node):
@@ -140,10 +140,8 @@ class _Writer:
         lines = self._value(node, personal)
         if not dropped:
             lines.append(f"o[{name!r}] = x")
-        fetch = f"x = v.get({name!r}, _MISSING)"
-        if required:
-            return [fetch, f"if x is _MISSING: {_violation(node, 'is missing')}", *lines]
-        return [fetch, "if x is not _MISSING:", *_indent(lines)]
+        present = [f"if {name!r} in v:", *_indent([f"x = v[{name!r}]", *lines])]
+        return [*present, f"else: {_violation(node, 'is missing')}"] if required else present
 
     def _other_properties(self, node: Node, others: Node) -> list[str]:
         known = self._constant("known", frozenset(node.properties))
@@ -160,22 +158,24 @@ class _Writer:
         personal = personal or self._personal(node)
         branches: list[tuple[str, list[str]]] = []
         if "string" in node.types:
-            branches.append(("x.__class__ is str", self._text(node)))
+            branches.append(("type(x) is str", self._text(node)))
         if "integer" in node.types or "number" in node.types:
             branches += self._numbers(node)
         if "boolean" in node.types:
-            branches.append(("x.__class__ is bool", self._allowed(node, bool)))
+            branches.append(("type(x) is bool", self._allowed(node, bool)))
         if "array" in node.types and node.items is not None:
             function = self.function(node.items)
             length = self._length(node, "minItems", "maxItems", "entries")
-            branches.append(("x.__class__ is list", [*length, f"x = [{function}(i, tally) for i in x]"]))
+            branches.append(("type(x) is list", [*length, f"x = [{function}(i, tally) for i in x]"]))
         if "object" in node.types:
             function = self.function(_only_object(node))
-            branches.append(("x.__class__ is dict", [f"x = {function}(x, tally)"]))
+            branches.append(("type(x) is dict", [f"x = {function}(x, tally)"]))
         if "null" in node.types:
             branches.append(("x is None", self._allowed(node, type(None))))
         lines = _chain(branches, _violation(node, self._expected(node)))
-        if personal is not None and personal.rule != "drop":
+        if personal is not None and personal.rule == "hash" and personal.kind != "text":
+            lines.append(f"x = _hash({personal.kind!r}, {personal.scope!r}, x)")
+        elif personal is not None and personal.rule != "drop":
             mask = f"_mask_{len(self.masks)}"
             self.masks[mask] = personal
             lines.append(f"x = {mask}(x, tally)")
@@ -191,7 +191,9 @@ class _Writer:
         form = node.limits.get("format")
         if form == "date-time":
             message = "must be an RFC 3339 date and time with an offset"
-            lines.append(f"if not _is_date_time(x): {_violation(node, message)}")
+            lines.append(
+                f"if not _common_date_time(x) and not _is_date_time(x): {_violation(node, message)}"
+            )
         elif form == "date":
             lines.append(f"if not _is_date(x): {_violation(node, 'must be a date, as 2025-11-12')}")
         return lines
@@ -208,7 +210,7 @@ class _Writer:
                 limit = node.limits[keyword]
                 checks.append(f"if x {sign} {limit!r}: {_violation(node, f'must be {words} {limit}')}")
         whole = [f"x = _integer(x, {node.path!r})"] if "number" not in node.types else []
-        return [("x.__class__ is int", checks), ("x.__class__ is float", [*whole, *checks])]
+        return [("type(x) is int", checks), ("type(x) is float", [*whole, *checks])]
 
     def _allowed(self, node: Node, kind: type) -> list[str]:
         if node.values is None:
@@ -247,13 +249,8 @@ class _Writer:
 
 def is_date_time(text: str) -> bool:
     """Whether a text is RFC 3339 with an offset, and a moment that exists."""
-    if _COMMON_DATE_TIME.fullmatch(text):
-        try:
-            datetime.fromisoformat(text)
-        except ValueError:
-            pass
-        else:
-            return True
+    if _COMMON_DATE_TIME(text):
+        return True
     try:
         parse_time(text)
     except InvalidEvent:
@@ -261,9 +258,11 @@ def is_date_time(text: str) -> bool:
     return True
 
 
+# Every such text is a moment that exists: no month is shorter than 28 days.
 _COMMON_DATE_TIME: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:Z|[+-][0-9]{2}:[0-9]{2})"
-)
+    r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+    r"(?:\.[0-9]{1,9})?(?:Z|[+-](?:0[0-9]|1[0-4]):[0-5][0-9])"
+).fullmatch
 
 
 def is_date(text: str) -> bool:
