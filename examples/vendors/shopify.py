@@ -55,7 +55,7 @@ class Shopify(Served):
         self.secret = SECRET
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.https_only = True
-        self.versions = VERSIONS
+        self.versions: tuple[str, ...] = VERSIONS
         self.restless = False
         """Whether pages repeat a record of the page before and come in another order."""
         self.throttled = 0
