@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
@@ -56,6 +57,7 @@ _EXTENSION_NAME: Final = re.compile(r"[a-z0-9]{1,20}")
 _JSON_CONTENT: Final = re.compile(r"\s*(?:application|text)/(?:[\w.\-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 _INT32: Final = range(-(2**31), 2**31)
 _MAX_ATTRIBUTE: Final = 2048
+_REMEMBERED_SOURCES: Final = 1024
 
 
 class InvalidEvent(BatutaError):
@@ -234,7 +236,7 @@ def short_digest(*parts: str) -> bytes:
 
 def format_time(moment: datetime) -> str:
     """RFC 3339 in UTC, with as many digits as the moment has."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return f"{moment.astimezone(UTC).isoformat()[:-6]}Z"
 
 
 def _utc(moment: datetime) -> datetime:
@@ -257,9 +259,20 @@ def _check_text(field: str, value: Any) -> None:
 
 
 def _check_uri(field: str, value: Any) -> None:
+    if value.__class__ is str and _is_uri_reference(value):
+        return
     _check_text(field, value)
-    if not (_URI_CHARACTERS.fullmatch(value) and _SCHEME_OR_RELATIVE.match(value)):
-        raise InvalidEvent(field, "must be a URI-reference (RFC 3986)")
+    raise InvalidEvent(field, "must be a URI-reference (RFC 3986)")
+
+
+# Sources are few and come again with every event.
+@lru_cache(maxsize=_REMEMBERED_SOURCES)
+def _is_uri_reference(text: str) -> bool:
+    return bool(
+        0 < len(text) <= _MAX_ATTRIBUTE
+        and _URI_CHARACTERS.fullmatch(text)
+        and _SCHEME_OR_RELATIVE.match(text)
+    )
 
 
 def _check_extensions(extensions: Mapping[str, Extension]) -> Mapping[str, Extension]:
