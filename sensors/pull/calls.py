@@ -23,6 +23,7 @@ from sensors.connectors.pulling import Answer, OutOfTime, RateLimited, SourceFai
 
 USER_AGENT: Final = "NONISV|Avila|BATUTA/0.1"
 TIMEOUT_S: Final = 30.0
+LEAST_TIMEOUT_S: Final = 1.0
 GRACE_S: Final = 10.0
 """How long what was begun before the deadline may take beyond it."""
 TRIES: Final = 4
@@ -177,27 +178,30 @@ class HttpCalls:
         left = self._deadline - self._monotonic()
         if left <= 0:
             raise OutOfTime(f"no time was left to ask {request.host}")
-        try:
-            message = self._client.build_request(
-                request.method,
-                request.url,
-                timeout=min(TIMEOUT_S, left + GRACE_S / 2),
-                **request.arguments,
-            )
-            response = self._client.send(message, stream=True, follow_redirects=request.follow_redirects)
-        except httpx.RequestError as error:
-            raise _failure(error, request.host) from None
-        except (httpx.InvalidURL, ValueError, TypeError):
-            raise SourceFailed(
-                f"the request to {request.host} cannot be sent: its address or a header is not allowed",
-                hint="Look at the account's settings and credentials: a line break or a letter beyond ASCII?",
-            ) from None
+        response = self._send(request, min(TIMEOUT_S, max(left, LEAST_TIMEOUT_S)))
+        if isinstance(response, SourceFailed):
+            # Raised here, without the library's own error in tow: that one holds addresses and headers.
+            raise response
         try:
             self._judge(response, request, attempt)
         except BaseException:
             response.close()
             raise
         return response
+
+    def _send(self, request: _Request, timeout_s: float) -> httpx.Response | SourceFailed:
+        try:
+            message = self._client.build_request(
+                request.method, request.url, timeout=timeout_s, **request.arguments
+            )
+            return self._client.send(message, stream=True, follow_redirects=request.follow_redirects)
+        except httpx.RequestError as error:
+            return _failure(error, request.host)
+        except (httpx.InvalidURL, ValueError, TypeError):
+            return SourceFailed(
+                f"the request to {request.host} cannot be sent: its address or a header is not allowed",
+                hint="Look at the account's settings and credentials: a line break, or a letter beyond ASCII?",
+            )
 
     def _judge(self, response: httpx.Response, request: _Request, attempt: int) -> None:
         status = response.status_code
@@ -259,7 +263,10 @@ def _answer(response: httpx.Response, body: bytes) -> Answer:
 def _failure(error: httpx.RequestError, host: str) -> SourceFailed:
     """A sentence for what went wrong on the way; httpx's own words may hold the address."""
     if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
-        return SourceFailed(f"the address of {host} or a header for it is not allowed")
+        return SourceFailed(
+            f"the request to {host} cannot be sent: its address or a header is not allowed",
+            hint="Look at the account's settings and credentials: a line break, or an address without https://?",
+        )
     if isinstance(error, httpx.TooManyRedirects):
         return SourceFailed(f"{host} redirects in a circle")
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
