@@ -18,6 +18,7 @@ from batuta.landing.cursors import get_cursor
 from batuta.manifests.graph import CompiledAsset, CompiledGraph
 from batuta_assets import compat
 from batuta_assets.gates import BrokenRules, Violation, broken_rules, raise_horizons, structural_problem
+from batuta_assets.order import step_tags
 from batuta_assets.partitions import product_days
 from batuta_assets.runtime import Runtime
 from batuta_assets.scope import Scope, fix_batch, scope_of
@@ -37,6 +38,23 @@ class Intake:
     upto: int
     by_type: Mapping[str, int]
     quarantined: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What all datasets of a product brought, read once for a run, and why the marts may not be read, if so."""
+
+    after: int
+    upto: int
+    by_type: Mapping[tuple[str, str], Mapping[str, int]]
+    quarantined: Mapping[str, int]
+    """By connector."""
+    problem: str | None
+
+    def of(self, connector: str, dataset: str) -> Intake:
+        """The part of one dataset."""
+        found = self.by_type.get((connector, dataset), {})
+        return Intake(self.after, self.upto, found, self.quarantined.get(connector, 0))
 
 
 def ingest_asset(
@@ -77,17 +95,12 @@ def ingest_asset(
             partitioned_check(STRUCTURE, key, "The last refresh of the marts passed its structural tests."),
         ],
         partitions_def=product_days,
+        op_tags=step_tags(asset, graph),
     )
     def ingest(context: dg.AssetExecutionContext, runtime: Runtime) -> Iterator[Any]:
         scope = scope_of(context, graph)
-        with runtime.connect("writer") as conn:
-            upto = fix_batch(context, conn)
-            raise_horizons(conn, {scope.product.name: scope.day})
-            if (trigger := context.run.tags.get(run_tags.TRIGGER)) is not None:
-                mark_launched(conn, trigger, context.run.run_id)
-            conn.commit()
-            found = take(conn, scope, connector, dataset, upto)
-            problem = structural_problem(conn)
+        taken = runtime.once((context.run.run_id, "taken"), partial(take, context, runtime, scope))
+        found = taken.of(connector, dataset)
 
         def read() -> Mapping[str, BrokenRules]:
             with runtime.connect("reader") as conn:
@@ -102,8 +115,8 @@ def ingest_asset(
         yield dg.AssetCheckResult(
             asset_key=key,
             check_name=STRUCTURE,
-            passed=problem is None,
-            description=problem or "the last refresh passed",
+            passed=taken.problem is None,
+            description=taken.problem or "the last refresh passed",
         )
 
     return ingest
@@ -118,15 +131,25 @@ def partitioned_check(name: str, key: dg.AssetKey, description: str) -> dg.Asset
         )
 
 
-def take(conn: psycopg.Connection[Any], scope: Scope, connector: str, dataset: str, upto: int) -> Intake:
-    """Count what a run takes: from the pipeline's cursor, moved by its last successful run, to `upto`."""
-    product = scope.product.name
-    after = pipeline_cursor(conn, scope.pipeline.name, product)
-    rows = conn.execute(_BY_TYPE, (connector, dataset, product, after, upto)).fetchall()
-    since = conn.execute("select committed_at from batuta.batches where batch = %s", (after,)).fetchone()
-    moment = since[0] if since else datetime(1970, 1, 1, tzinfo=UTC)
-    row = conn.execute(_QUARANTINED, (product, connector, moment)).fetchone()
-    return Intake(after, upto, dict(rows), int(row[0]) if row else 0)
+def take(context: dg.AssetExecutionContext, runtime: Runtime, scope: Scope) -> Taken:
+    """Count what a run takes of every dataset: from the pipeline's cursor, moved by its last successful run.
+
+    The trigger's window is recorded as launched, and the product's daily series reach to the run's day.
+    """
+    upto, product = fix_batch(context, runtime), scope.product.name
+    with runtime.connect("writer") as conn:
+        raise_horizons(conn, {product: scope.day})
+        if (trigger := context.run.tags.get(run_tags.TRIGGER)) is not None:
+            mark_launched(conn, trigger, context.run.run_id)
+        conn.commit()
+        after = pipeline_cursor(conn, scope.pipeline.name, product)
+        by_type: dict[tuple[str, str], dict[str, int]] = {}
+        for connector, dataset, event_type, count in conn.execute(_BY_TYPE, (product, after, upto)):
+            by_type.setdefault((connector, dataset), {})[event_type] = count
+        since = conn.execute("select committed_at from batuta.batches where batch = %s", (after,)).fetchone()
+        moment = since[0] if since else datetime(1970, 1, 1, tzinfo=UTC)
+        quarantined = dict(conn.execute(_QUARANTINED, (product, moment)).fetchall())
+        return Taken(after, upto, by_type, quarantined, structural_problem(conn))
 
 
 def row_rules(
@@ -188,12 +211,13 @@ def _table(found: Collection[Violation]) -> str:
 
 
 _BY_TYPE = """
-select type, count(*) from batuta.events
-where connector = %s and dataset = %s and product = %s and batch > %s and batch <= %s
-group by type
+select connector, dataset, type, count(*) from batuta.events
+where product = %s and batch > %s and batch <= %s
+group by connector, dataset, type
 """
 
 _QUARANTINED = """
-select count(*) from batuta.quarantine
-where product = %s and connector = %s and state = 'held' and received_at > %s
+select connector, count(*) from batuta.quarantine
+where product = %s and state = 'held' and received_at > %s
+group by connector
 """

@@ -13,6 +13,7 @@ from batuta.landing.cursors import move_cursor
 from batuta.manifests.graph import CompiledAsset, CompiledGraph
 from batuta.settings import Settings
 from batuta_assets.ingest import cursor_name, pipeline_cursor
+from batuta_assets.order import step_tags
 from batuta_assets.partitions import product_days
 from batuta_assets.runtime import Runtime
 from batuta_assets.scope import Scope, fix_batch, scope_of
@@ -32,6 +33,7 @@ def report_asset(asset: CompiledAsset, graph: CompiledGraph) -> dg.AssetsDefinit
         owners=["team:sigma", "team:vox"],
         kinds={"python", "html"},
         partitions_def=product_days,
+        op_tags=step_tags(asset, graph),
         metadata={"dagster/table_name": "batuta.reports", "pipelines": ", ".join(asset.pipelines)},
         check_specs=[
             dg.AssetCheckSpec(
@@ -44,9 +46,8 @@ def report_asset(asset: CompiledAsset, graph: CompiledGraph) -> dg.AssetsDefinit
 
         scope = scope_of(context, graph)
         settings = runtime.settings()
+        batch = fix_batch(context, runtime)
         with runtime.connect("writer") as conn:
-            batch = fix_batch(context, conn)
-            conn.commit()
             published = publish_daily_review(
                 conn,
                 settings,

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import dagster as dg
-import psycopg
 
 from batuta.landing.reader import last_batch
 from batuta.manifests.graph import CompiledGraph, CompiledPipeline, CompiledProduct, CompiledStep
 from batuta_assets.partitions import product_and_day
+from batuta_assets.runtime import Runtime
 from sensors import run_tags
 
 
@@ -57,13 +56,18 @@ def scope_of(context: dg.AssetExecutionContext, graph: CompiledGraph) -> Scope:
     return Scope(pipeline, product, day)
 
 
-def fix_batch(context: dg.AssetExecutionContext, conn: psycopg.Connection[Any]) -> int:
+def fix_batch(context: dg.AssetExecutionContext, runtime: Runtime) -> int:
     """The last batch this run takes: drawn by its first step, the same for every later one."""
+    return runtime.once((context.run.run_id, run_tags.BATCH_TO), lambda: _draw_batch(context, runtime))
+
+
+def _draw_batch(context: dg.AssetExecutionContext, runtime: Runtime) -> int:
     run = context.instance.get_run_by_id(context.run.run_id)
     known = run.tags.get(run_tags.BATCH_TO) if run is not None else None
     if known is not None:
         return int(known)
-    batch = last_batch(conn)
+    with runtime.connect("reader") as conn:
+        batch = last_batch(conn)
     context.instance.add_run_tags(context.run.run_id, {run_tags.BATCH_TO: str(batch)})
     return batch
 

@@ -11,6 +11,7 @@ import dagster as dg
 from batuta.manifests.catalog import SkillInfo
 from batuta.manifests.graph import CompiledAgent, CompiledAsset, CompiledGraph, CompiledStep
 from batuta.telemetry import new_trace_id
+from batuta_assets.order import step_tags
 from batuta_assets.partitions import product_days
 from batuta_assets.runtime import Runtime
 from batuta_assets.scope import fix_batch, scope_of
@@ -27,6 +28,7 @@ def skill_asset(asset: CompiledAsset, graph: CompiledGraph, skill: SkillInfo) ->
         owners=[f"team:{skill.agent}"],
         kinds={"agent", "python"},
         partitions_def=product_days,
+        op_tags=step_tags(asset, graph),
         metadata={
             "skill": skill.name,
             "reads": ", ".join(skill.needs),
@@ -40,8 +42,7 @@ def skill_asset(asset: CompiledAsset, graph: CompiledGraph, skill: SkillInfo) ->
 
         scope = scope_of(context, graph)
         step = scope.step(context.asset_key)
-        with runtime.connect("reader") as conn:
-            batch = fix_batch(context, conn)
+        batch = fix_batch(context, runtime)
         request = SkillRequest(
             product=scope.product.name,
             roles=roles_of(step, skill, graph.agent(skill.agent)),

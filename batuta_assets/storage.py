@@ -1,8 +1,9 @@
 """Dagster's storage in PostgreSQL, with connections that are kept, and with what one transaction holds together.
 
 Dagster's own opens a connection for every query, which costs the server a process each time: hundreds in one run.
-Here a process keeps one small pool per database, shared by all instances it opens, and its tables are looked
-for once. A kept connection is tried before it is used, so a server that was restarted is not noticed.
+Here a process keeps one small pool per database, shared by all instances it opens, and its tables and columns
+are looked for once. A connection that has lain idle is tried before it is used, so a server that was restarted
+is not noticed.
 
 A run is stored whole or not at all, and only one for each trigger, whoever asks for it. The events that
 announce a run's assets are one transaction, not one each.
@@ -10,7 +11,8 @@ announce a run's assets are one transaction, not one each.
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from typing import Any, Final, Self
@@ -18,13 +20,16 @@ from uuid import UUID
 
 from dagster import DagsterRun, StringSource
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage, PostgresRunStorage
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DisconnectionError
 
 from batuta_assets.compat import ConfigurableClassData, DagsterRunAlreadyExists, EventLogEntry
 from sensors.run_tags import TRIGGER
 
 KEPT_CONNECTIONS: Final = 2
 """Per process. More are opened while they are needed: threads of the daemon never wait for one another."""
+IDLE_S: Final = 0.2
+"""What has lain idle for as long is tried."""
 SUBMITTING: Final = 0x6261_7473_7562_6D74
 """Held while a run gets its place, so that two never take the same one; "batsubmt"."""
 
@@ -97,6 +102,10 @@ class PooledRuns(PostgresRunStorage):
         """The connection of the transaction there is, else one for a statement."""
         return super().connect() if self._shared.conn is None else nullcontext(self._shared.conn)
 
+    def has_run_stats_index_cols(self) -> bool:
+        """Whether runs have their times; asked of the database until it says yes."""
+        return _once((self.postgres_url, "run_stats"), super().has_run_stats_index_cols)
+
     def add_run(self, dagster_run: DagsterRun) -> DagsterRun:
         """Add a run with its tags.
 
@@ -147,6 +156,15 @@ class PooledEvents(PostgresEventLogStorage):
     def _connect(self) -> AbstractContextManager[Connection]:
         return super()._connect() if self._shared.conn is None else nullcontext(self._shared.conn)
 
+    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+        look = super()._has_asset_key_col_on_connection
+        return _once((self.postgres_url, "column", column_name), lambda: look(conn, column_name))
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether there is a table of this name; asked of the database until it says yes."""
+        look = super().has_table
+        return _once((self.postgres_url, "table", table_name), lambda: look(table_name))
+
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store events that belong together."""
         with _transaction(self._shared, self._engine):
@@ -163,6 +181,17 @@ _with_tables: Final[set[str]] = set()
 """Databases this process has seen to hold Dagster's tables."""
 
 
+_there: Final[set[Hashable]] = set()
+"""Tables and columns this process has seen."""
+
+
+def _once(key: Hashable, look: Callable[[], bool]) -> bool:
+    """What `look` says, remembered once it is yes."""
+    if key not in _there and look():
+        _there.add(key)
+    return key in _there
+
+
 @lru_cache(maxsize=8)
 def _engine(url: str) -> Engine:
     engine = create_engine(
@@ -170,8 +199,25 @@ def _engine(url: str) -> Engine:
         isolation_level="AUTOCOMMIT",
         pool_size=KEPT_CONNECTIONS,
         max_overflow=-1,
-        pool_pre_ping=True,
         connect_args=dict(_settings),
     )
+    event.listen(engine, "checkin", _lay_down)
+    event.listen(engine, "checkout", _try_idle)
     os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))
     return engine
+
+
+def _lay_down(_dbapi: Any, record: Any) -> None:
+    record.info["idle_since"] = time.monotonic()
+
+
+def _try_idle(dbapi: Any, record: Any, _proxy: Any) -> None:
+    """Try a connection that has lain idle; the pool replaces it where it has been closed."""
+    since = record.info.get("idle_since")
+    if since is None or time.monotonic() - since < IDLE_S:
+        return
+    try:
+        with dbapi.cursor() as cursor:
+            cursor.execute("select 1")
+    except dbapi.Error as error:
+        raise DisconnectionError from error

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from batuta.manifests.graph import CompiledAsset, CompiledGraph
+from batuta_assets.order import step_tags
 from batuta_assets.partitions import product_days
 from batuta_assets.runtime import Runtime
 from batuta_assets.scope import fix_batch, scope_of
@@ -21,14 +22,15 @@ def vector_asset(asset: CompiledAsset, graph: CompiledGraph) -> dg.AssetsDefinit
         owners=["team:atlas"],
         kinds={"python", "pgvector"},
         partitions_def=product_days,
+        op_tags=step_tags(asset, graph),
         metadata={"dagster/table_name": "batuta.chunks"},
     )
     def embed(context: dg.AssetExecutionContext, runtime: Runtime) -> dg.MaterializeResult[Any]:
         from batuta_agents.retrieval.embed import embed_new
 
         scope = scope_of(context, graph)
+        batch = fix_batch(context, runtime)
         with runtime.connect("writer") as conn:
-            batch = fix_batch(context, conn)
             done = embed_new(conn, scope.product.name, batch, runtime.now)
             conn.commit()
             row = conn.execute(

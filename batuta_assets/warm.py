@@ -192,6 +192,8 @@ class Warm:
 
 def main() -> int:
     """Load, open the door, serve; a new process takes over when the definitions have changed."""
+    # Linear algebra would start threads of its own when it is imported.
+    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     loaded = load()
     address = socket_path(get_settings().home, "launcher")
     address.parent.mkdir(parents=True, exist_ok=True)

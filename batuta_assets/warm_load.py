@@ -27,13 +27,29 @@ MODULE: Final = "batuta_assets.definitions"
 ATTRIBUTE: Final = "batuta"
 NEEDED: Final = (
     "alembic.config",
+    "babel.dates",
     "batuta.reports.publish",
+    "batuta_agents.retrieval.embed",
     "batuta_agents.runtime",
+    "batuta_assets.coordinator",
     "batuta_assets.listener",
     "batuta_assets.run_worker",
+    "dagster._cli.api",
+    "dagster._core.execution.run_cancellation_thread",
+    "dagster._core.executor.in_process",
+    "dagster._core.instance.factory",
+    "dagster._core.instance.runs.run_domain",
+    "dagster._core.secrets.env_file",
+    "dagster._core.storage.local_compute_log_manager",
+    "dagster._core.storage.root",
     "dbt.adapters.postgres",
     "dbt.cli.main",
-    "psycopg2",
+    "fsspec.implementations.local",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+    "matplotlib.figure",
+    "psycopg2.extras",
+    "upath.implementations.local",
 )
 """What runs import while they work; imported once, here."""
 

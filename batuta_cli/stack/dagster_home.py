@@ -46,6 +46,8 @@ def environment(settings: Settings, url: str) -> dict[str, str]:
         "BATUTA_HOME": str(settings.home),
         "BATUTA_DATABASE_URL": url,
         "BATUTA_DAGSTER_PG_URL": dagster_url(url),
+        # The events that announce a run's assets are one transaction (`batuta_assets/storage.py`).
+        "DAGSTER_EVENT_BATCH_SIZE": "1000",
         "DAGSTER_HOME": str(settings.home / "dagster"),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",

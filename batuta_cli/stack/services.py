@@ -107,8 +107,6 @@ def services(settings: Settings) -> tuple[Service, ...]:
             (*python, "batuta_assets.warm"),
             lambda: probes.socket_answers(launcher),
             after=("code",),
-            # Threads of the linear algebra library would keep it from being forked.
-            environment={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         ),
     )
 

@@ -1,6 +1,7 @@
 """Dagster's storage keeps its connections, and does not notice that the server has closed them."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import dagster as dg
 import psycopg
 import pytest
 
+from batuta_assets.storage import IDLE_S
 from tests.support.dbt import PROJECT
 
 
@@ -59,5 +61,6 @@ def test_connections_that_the_server_closed_are_replaced(
     with psycopg.connect(dagster_storage_url, autocommit=True) as conn:
         for pid in kept:
             conn.execute("select pg_terminate_backend(%s, 5000)", (pid,))
+    time.sleep(IDLE_S)
 
     assert instance.get_dynamic_partitions("product") == ["arcsat"]
