@@ -13,12 +13,19 @@ from pydantic import BaseModel
 
 from batuta.errors import UsageError
 from batuta.manifests.catalog import AccountForm
-from sensors.connectors import events, github, notion, onedrive, shopify
+from sensors.connectors import events, github, notion, onedrive, shopify, whatsapp
 from sensors.connectors.protocol import Connector
 from sensors.connectors.pulling import ConnectorSettings, Puller
 
 CONNECTORS: Final[Mapping[str, Connector]] = MappingProxyType(
-    {"shopify": shopify, "github": github, "notion": notion, "onedrive": onedrive, "events": events}
+    {
+        "shopify": shopify,
+        "github": github,
+        "notion": notion,
+        "onedrive": onedrive,
+        "whatsapp": whatsapp,
+        "events": events,
+    }
 )
 
 

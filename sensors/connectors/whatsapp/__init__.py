@@ -1,0 +1,234 @@
+"""WhatsApp Cloud API: verify, answer the challenge, and read batched deliveries entry by entry.
+
+Ids of messages hold the writer's phone number in clear; they are stored as keyed hashes. A forwarded message says that
+it is one and nothing of where it comes from: no origin is made up. Statuses come in any order and skip steps.
+Protocol: developers.facebook.com/documentation/business-messaging/whatsapp; facts in reference/connectors.md 2.6.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+import orjson
+
+from batuta.events.types import lookup
+from batuta.landing.model import Candidate, Delivery, Parsed, Rejected
+from sensors.connectors import signature
+from sensors.connectors.protocol import Asked, BadSignature, Reply
+from sensors.connectors.pulling import ConnectorSettings
+from sensors.connectors.reading import JsonObject, build, json_object, number_at, object_at, text_at
+from sensors.connectors.whatsapp.messages import message_data, status_data
+
+NAME: Final = "whatsapp"
+PUSH: Final = True
+MEDIA_TYPES: Final = frozenset({"application/json"})
+SIGNATURE: Final = "x-hub-signature-256"
+REQUIRED_HEADERS: Final = (SIGNATURE,)
+MAX_BODY_BYTES: Final = 3 * 1024 * 1024
+CREDENTIALS: Final[Mapping[str, str]] = MappingProxyType(
+    {"verifyToken": "word of your own that Meta repeats when the webhook is set up"}
+)
+MESSAGES: Final = "messages"
+STATUSES: Final = "statuses"
+OTHER: Final = "other"
+_KINDS: Final[Mapping[str, str]] = MappingProxyType({"edit": "edited", "revoke": "revoked"})
+_WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_NUMBER_ID: Final = re.compile(r"[0-9]{1,40}")
+
+
+class Settings(ConnectorSettings):
+    """Nothing: an account is the id of a phone number or of a business account, and Meta only sends."""
+
+
+SETTINGS: Final = Settings
+
+
+def verify(delivery: Delivery, secrets: Sequence[bytes]) -> None:
+    """Check X-Hub-Signature-256: `sha256=` and the hex HMAC-SHA256 over the raw body, under the app secret.
+
+    Raises:
+        Unsigned, BadSignature, NoSecret: see `Connector.verify`.
+    """
+    signature.require_secrets(secrets)
+    presented = signature.require_header(delivery.headers.get(SIGNATURE), "X-Hub-Signature-256").strip()
+    method, separator, digest = presented.partition("=")
+    if not separator or method != "sha256":
+        raise BadSignature("the signature must begin with sha256=")
+    signature.check((signature.from_hex(digest),), secrets, delivery.body)
+
+
+def handshake(asked: Asked, credentials: Mapping[str, bytes]) -> Reply | None:
+    """Answer Meta's challenge, if it knows the verify token."""
+    if asked.method != "GET" or "hub.mode" not in asked.query:
+        return None
+    expected = credentials.get("verifyToken", b"")
+    presented = asked.query.get("hub.verify_token", "").encode()
+    known = bool(expected) and hmac.compare_digest(
+        hashlib.sha256(expected).digest(), hashlib.sha256(presented).digest()
+    )
+    if not known or asked.query["hub.mode"] != "subscribe":
+        return Reply(403, b"the verify token is another")
+    return Reply(200, asked.query.get("hub.challenge", "")[:1000].encode())
+
+
+def parse(delivery: Delivery) -> Parsed:
+    """Read every message, status and notice of a delivery.
+
+    Raises:
+        Rejected: the body is no JSON object, is of another account, or one of its parts lacks an id or a time.
+    """
+    document = json_object(delivery.body)
+    if text_at(document, "object") != "whatsapp_business_account":
+        raise Rejected("shape", "must be whatsapp_business_account", field="object")
+    candidates: list[Candidate] = []
+    for entry in _objects(document, "entry"):
+        for change in _objects(entry, "changes"):
+            value = object_at(change, "value")
+            _check_account(delivery, entry, value)
+            candidates += _changed(delivery, entry, text_at(change, "field") or "", value)
+    if not candidates:
+        return Parsed((), OTHER, filtered=1, note="nothing in it")
+    return Parsed(tuple(candidates), candidates[0].dataset)
+
+
+def same_account(configured: str, named: str) -> bool:
+    """Whether both are one id."""
+    return configured.strip() == named.strip()
+
+
+def _changed(delivery: Delivery, entry: JsonObject, field: str, value: JsonObject) -> Iterator[Candidate]:
+    """What one change holds: messages and statuses, else a notice of its kind."""
+    number = text_at(object_at(value, "metadata"), "phone_number_id")
+    messages = [*_objects(value, "messages"), *_objects(value, "message_echoes")] if number else []
+    statuses = _objects(value, "statuses") if number and field == "messages" else []
+    contacts = _objects(value, "contacts")
+    for message in messages:
+        yield _message(str(number), message, contacts, echo=message not in value.get("messages", ()))
+    for status in statuses:
+        yield _status(str(number), status, contacts)
+    if not messages and not statuses:
+        yield _notice(delivery, entry, field, value)
+
+
+def _message(number: str, message: JsonObject, contacts: list[JsonObject], *, echo: bool) -> Candidate:
+    kind = _KINDS.get(text_at(message, "type") or "", "received")
+    return _candidate(
+        f"com.whatsapp.message.{kind}",
+        MESSAGES,
+        number,
+        _id(message, "messages"),
+        None,
+        _time(message, "messages"),
+        message_data(message, contacts, number=number, echo=echo),
+    )
+
+
+def _status(number: str, status: JsonObject, contacts: list[JsonObject]) -> Candidate:
+    name = text_at(status, "status") or ""
+    event_type = f"com.whatsapp.status.{name}"
+    if lookup(event_type) is None or not _WORD.fullmatch(name) or _dataset(event_type) != STATUSES:
+        raise Rejected("status", "is none that is known; replay once it is", field="statuses.status")
+    wamid, at = _id(status, "statuses"), _time(status, "statuses")
+    suffix = f"{name}:{int(at.timestamp())}"
+    return _candidate(
+        event_type, STATUSES, number, wamid, suffix, at, status_data(status, contacts, number=number)
+    )
+
+
+def _notice(delivery: Delivery, entry: JsonObject, field: str, value: JsonObject) -> Candidate:
+    """Anything else Meta tells of an account: kept under its kind, with what it is about and no more."""
+    if not _WORD.fullmatch(field):
+        raise Rejected("event_name", "must be a lower-case word of letters, digits and _", field="field")
+    account = text_at(entry, "id") or "unknown"
+    sent = number_at(entry, "time")
+    content = orjson.dumps([account, sent, field, value], option=orjson.OPT_SORT_KEYS)
+    data: JsonObject = {"field": field, "account": account, "keys": sorted(map(str, value))[:50]}
+    data |= {
+        name: text_at(value, name)
+        for name in ("event", "message_template_name", "reason", "new_quality_score")
+    }
+    event = build(
+        id=hashlib.sha256(content).hexdigest(),
+        source=f"https://graph.facebook.com/{account}"
+        if _NUMBER_ID.fullmatch(account)
+        else "https://graph.facebook.com",
+        type=f"com.whatsapp.{field}.received",
+        time=_moment(sent) or delivery.received_at,
+        data=data,
+    )
+    return Candidate(event=event, dataset=OTHER, connector=NAME, hashed=frozenset({"id"}))
+
+
+def _candidate(
+    event_type: str,
+    dataset: str,
+    number: str,
+    wamid: str,
+    suffix: str | None,
+    at: datetime,
+    data: JsonObject,
+) -> Candidate:
+    if not _NUMBER_ID.fullmatch(number):
+        raise Rejected("identity", "must be digits", field="metadata.phone_number_id")
+    event = build(
+        id=f"{wamid}:{suffix}" if suffix else wamid,
+        source=f"https://graph.facebook.com/{number}",
+        type=event_type,
+        time=at,
+        subject=wamid,
+        data=data,
+    )
+    return Candidate(event=event, dataset=dataset, connector=NAME, hashed=frozenset({"id", "subject"}))
+
+
+def _check_account(delivery: Delivery, entry: JsonObject, value: JsonObject) -> None:
+    if delivery.account is None:
+        return
+    named = (text_at(object_at(value, "metadata"), "phone_number_id"), text_at(entry, "id"))
+    if not any(name is not None and same_account(delivery.account, name) for name in named):
+        raise Rejected(
+            "account",
+            "the delivery is of another number than the one configured for this address",
+            field="entry",
+        )
+
+
+def _dataset(event_type: str) -> str:
+    row = lookup(event_type)
+    return row.dataset if row is not None else OTHER
+
+
+def _id(thing: JsonObject, where: str) -> str:
+    wamid = text_at(thing, "id")
+    if wamid is None:
+        raise Rejected("identity", "the id is missing", field=f"{where}.id")
+    return wamid
+
+
+def _time(thing: JsonObject, where: str) -> datetime:
+    value = thing.get("timestamp")
+    moment = _moment(int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value)
+    if moment is None:
+        raise Rejected("time", "must be seconds since 1970", field=f"{where}.timestamp")
+    return moment
+
+
+def _moment(seconds: Any) -> datetime | None:
+    """A time in seconds, or in the milliseconds that some notices have."""
+    if seconds.__class__ is not int or seconds <= 0:
+        return None
+    try:
+        return datetime.fromtimestamp(seconds / 1000 if seconds > 10**11 else seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _objects(document: Mapping[str, Any], name: str) -> list[JsonObject]:
+    items = document.get(name)
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
