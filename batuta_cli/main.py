@@ -49,6 +49,12 @@ COMMANDS: Mapping[str, CommandEntry] = {
         "batuta_cli.commands.registry:registry", "List, show and compare what is registered."
     ),
     "ingest": CommandEntry("batuta_cli.commands.ingest:ingest", "Land what a vendor sent, from files."),
+    "backfill": CommandEntry(
+        "batuta_cli.commands.backfill:backfill", "Fetch what a vendor has of some days; adds what is missing."
+    ),
+    "connectors": CommandEntry(
+        "batuta_cli.commands.connectors:connectors", "How accounts at vendors stand; poll or audit one now."
+    ),
     "kpi": CommandEntry("batuta_cli.commands.kpi:kpi", "Current KPI values."),
     "events": CommandEntry("batuta_cli.commands.events:events", "Look at the event log."),
     "quarantine": CommandEntry(

@@ -169,6 +169,11 @@ class Subscription:
     expires_at: datetime | None = None
     reference: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
+    @property
+    def well(self) -> bool:
+        """Whether nothing is left to be done by a person."""
+        return self.state in {"active", "created", "renewed"}
+
 
 class Calls(Protocol):
     """HTTP to a vendor: patient where the vendor asks for patience, and never beyond the deadline."""

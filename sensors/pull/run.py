@@ -142,8 +142,9 @@ def backfill_account(
 ) -> Polled:
     """Fetch what an account has of a window, from where the last call for the same window stopped.
 
-    A window that is done stays done, and costs nothing to ask for again. What is there already is left out by the
-    second key. A rate limit pauses the account's polls too; any other problem is the caller's to show.
+    A window that is over and done stays done, and costs nothing to ask for again unless it is forgotten
+    (`forget_backfill`). What is there already is left out by the second key. A rate limit pauses the account's polls
+    too; any other problem is the caller's to show.
 
     Raises:
         LandingFailed, KeysMismatch, DatabaseUnreachable: as `poll_account`.
@@ -171,9 +172,18 @@ def backfill_account(
             return done.polled(complete=False, problem=None if done.pages else error)
         except Exception as error:  # noqa: BLE001 - as in `poll_account`
             return done.polled(complete=False, problem=_sentence(error, bound))
+        # A window that is still open will have more.
+        ended = window.end <= means.clock()
         with conn.transaction():
-            move_cursor(conn, consumer, DONE, product)
+            move_cursor(conn, consumer, DONE if ended else None, product)
         return done.polled(complete=True)
+
+
+def forget_backfill(bound: BoundAccount, window: Window, means: Means) -> None:
+    """Let a window be fetched from its start again; nothing lands twice by it."""
+    consumer = backfill_consumer(*bound.key[1:], window)
+    with means.connect() as conn, conn.transaction():
+        move_cursor(conn, consumer, None, bound.key[0])
 
 
 def audit_account(

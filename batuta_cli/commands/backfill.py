@@ -1,0 +1,95 @@
+"""`batuta backfill`: fetch what a vendor has of a span of days; adds exactly what is missing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import click
+
+from batuta.landing.model import LandingCounts
+from batuta.settings import get_settings
+from batuta.warehouse.database import ensure_database
+from batuta_cli.fetching import Fetched, backfill_now, chosen_accounts
+from batuta_cli.progress import steps
+from sensors.connectors.pulling import Window
+from sensors.pull.means import Means
+from sensors.pull.windows import monthly_windows
+
+_day = click.DateTime(formats=["%Y-%m-%d"])
+
+
+@click.command()
+@click.argument("connector")
+@click.option("--product", required=True, help="The product whose account it is.")
+@click.option("--account", help="The account, where the product has several; without it, all of them.")
+@click.option("--from", "first", type=_day, required=True, help="First day, in the product's zone.")
+@click.option("--to", "last", type=_day, required=True, help="Last day, included.")
+@click.option("--again", is_flag=True, help="Also months that are done already.")
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON line.")
+def backfill(
+    connector: str,
+    product: str,
+    account: str | None,
+    first: datetime,
+    last: datetime,
+    *,
+    again: bool,
+    as_json: bool,
+) -> int:
+    """Fetch what a vendor has of some days, month by month.
+
+    What is there already is left out. Broken off, it goes on where it was; months that are done cost nothing.
+    """
+    settings = get_settings()
+    bounds = chosen_accounts(settings, product, connector, account)
+    means = Means.open(settings, ensure_database(settings, steps()), application="batuta backfill")
+    months = monthly_windows(first.date(), last.date(), bounds[0].timezone)
+    total = Fetched()
+    with _bar(len(months) * len(bounds)) as (told, month_done):
+        for bound in bounds:
+            found = backfill_now(bound, months, means, again=again, told=told, window_done=month_done)
+            total.counts += found.counts
+            total.notes += [note for note in found.notes if note not in total.notes]
+            if found.problem is not None:
+                total.problem = found.problem
+                break
+    _show(total, len(months), as_json=as_json)
+    if total.problem is not None:
+        raise total.problem
+    return 0
+
+
+def _show(total: Fetched, months: int, *, as_json: bool) -> None:
+    counts = dataclasses.asdict(total.counts)
+    if as_json:
+        document = {**counts, "months": months, "notes": total.notes, "done": total.problem is None}
+        click.echo(json.dumps(document, ensure_ascii=False))
+        return
+    click.echo("   ".join(f"{name} {count:,}" for name, count in counts.items()))
+    for note in total.notes:
+        click.echo(note, err=True)
+
+
+@contextmanager
+def _bar(
+    months: int,
+) -> Iterator[tuple[Callable[[LandingCounts], None] | None, Callable[[Window], None] | None]]:
+    """A bar over the months, with the events so far, on a terminal."""
+    if not sys.stderr.isatty():
+        yield None, None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("months"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=months)
+        yield (
+            lambda counts: bar.update(task, description=f"{counts.total:,} events in this one"),
+            lambda window: bar.advance(task),
+        )
