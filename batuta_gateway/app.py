@@ -19,7 +19,7 @@ from batuta.landing.land import Landing
 from batuta.settings import Settings, get_settings
 from batuta.warehouse.connection import Connection, Role, connect
 from batuta.warehouse.database import embedded_server
-from batuta_gateway import pages, posted, skills, webhooks
+from batuta_gateway import pages, posted, skills
 from batuta_gateway.access_log import AccessLog, log_failure
 from batuta_gateway.answers import Refusal, not_found
 from batuta_gateway.bodies import BodyReader
@@ -27,9 +27,9 @@ from batuta_gateway.doors import Entrance
 from batuta_gateway.gateway import Gateway
 from batuta_gateway.intake import Intake, IntakeLimits
 from batuta_gateway.local import local_token
+from batuta_gateway.webhooks import Webhooks
 
 STOP_SECONDS: Final = 10.0
-_WEBHOOK: Final = "/webhooks/{product}/{connector}"
 
 
 def utc_now() -> datetime:
@@ -63,15 +63,13 @@ def create_app(
     gateway.entrance.doors()
     app = Starlette(
         routes=[
-            Route(_WEBHOOK, webhooks.receive, methods=["GET", "POST"]),
-            Route(f"{_WEBHOOK}/{{account:path}}", webhooks.receive, methods=["GET", "POST"]),
             Route("/events", posted.post, methods=["POST"]),
             Route("/skill/execute", skills.execute, methods=["POST"]),
             Route("/healthz", pages.health),
             Route("/readyz", pages.ready),
             Route("/reports/{product}/{family}/{date}", pages.report),
         ],
-        middleware=[Middleware(AccessLog)],
+        middleware=[Middleware(AccessLog, settings), Middleware(Webhooks, gateway)],
         exception_handlers={Refusal: _refuse, HTTPException: _refuse_http, Exception: _fail},
         lifespan=partial(_lifespan, gateway.intake),
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Final
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
+from starlette.types import Message, Receive
 
 from batuta_gateway.answers import Refusal, unavailable
 
@@ -23,35 +23,44 @@ class BodyReader:
         self._room = max_bytes * BUFFERED_BODIES
 
     async def read(self, request: Request, most: int | None = None) -> bytes:
+        """The whole body of a request, as `take`."""
+        return await self.take(request.headers.get("content-length", ""), request.receive, most)
+
+    async def take(self, declared: str, receive: Receive, most: int | None = None) -> bytes:
         """The whole body, of at most `most` bytes where that is less than the cap of all.
 
+        Args:
+            declared: The header Content-Length; the body may be longer and is measured itself.
+            receive: Gives the ASGI messages of the body.
+            most: A cap of the caller's own.
+
         Raises:
-            Refusal: 413 over the cap, whatever Content-Length says; 408 too slow; 503 no room for it now.
+            Refusal: 413 over the cap, whatever Content-Length says; 408 too slow; 503 no room for it now;
+                400 the connection ended.
         """
         cap = self._max_bytes if most is None else min(most, self._max_bytes)
-        declared = request.headers.get("content-length", "")
-        too_large = declared.isdecimal() and declared.isascii() and int(declared[:20]) > cap
+        too_large = declared.isascii() and declared.isdecimal() and int(declared[:20]) > cap
         try:
             async with asyncio.timeout(self._read_seconds):
                 if too_large:
-                    await _discard(request.stream(), self._max_bytes)
+                    await _discard(receive, self._max_bytes)
                     raise _too_large(cap)
-                return await self._collect(request, cap)
+                return await self._collect(receive, cap)
         except TimeoutError:
             raise Refusal(
                 408, "slow_body", f"the body did not arrive within {self._read_seconds:g} seconds"
             ) from None
-        except ClientDisconnect:
-            raise Refusal(400, "incomplete_body", "the connection ended before the body did") from None
 
-    async def _collect(self, request: Request, cap: int) -> bytes:
+    async def _collect(self, receive: Receive, cap: int) -> bytes:
         chunks: list[bytes] = []
         held = 0
-        stream = request.stream()
+        more = True
         try:
-            async for chunk in stream:
+            while more:
+                chunk, more = _content(await receive())
                 if held + len(chunk) > cap:
-                    await _discard(stream, self._max_bytes)
+                    if more:
+                        await _discard(receive, self._max_bytes)
                     raise _too_large(cap)
                 if len(chunk) > self._room:
                     raise unavailable("too many large bodies are arriving at once")
@@ -60,7 +69,14 @@ class BodyReader:
                 chunks.append(chunk)
         finally:
             self._room += held
-        return b"".join(chunks)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _content(message: Message) -> tuple[bytes, bool]:
+    """What a message carries, and whether there is more."""
+    if message["type"] == "http.disconnect":
+        raise Refusal(400, "incomplete_body", "the connection ended before the body did")
+    return message.get("body", b""), message.get("more_body", False)
 
 
 def _too_large(cap: int) -> Refusal:
@@ -72,10 +88,10 @@ def _too_large(cap: int) -> Refusal:
     )
 
 
-async def _discard(stream: AsyncIterator[bytes], limit: int) -> None:
+async def _discard(receive: Receive, limit: int) -> None:
     """Let a sender that is still sending come to the point of reading the answer; not without end."""
     discarded = 0
-    async for chunk in stream:
+    more = True
+    while more and discarded <= limit:
+        chunk, more = _content(await receive())
         discarded += len(chunk)
-        if discarded > limit:
-            return

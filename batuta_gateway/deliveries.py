@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
 from typing import Any, Final
 
-from starlette.requests import Request
-
 from batuta.landing.model import Delivery
-from batuta_gateway.answers import Refusal, not_found
+from batuta_gateway.answers import Refusal
 from batuta_gateway.doors import Door
-from batuta_gateway.gateway import gateway_of, trace_of
 from batuta_gateway.intake import Settled
 from sensors.connectors.protocol import Connector, NoSecret, Unsigned, Unverified
 
@@ -24,13 +21,13 @@ _PRIVATE_HEADERS: Final = frozenset(
 _OWN_HEADERS: Final = "x-batuta-"
 
 
-def headers_of(request: Request) -> dict[str, str]:
-    """The headers by lower-case name; one that came twice is joined, and so is neither of the two.
+def headers_of(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """A request's headers by lower-case name; one that came twice is joined, and so is neither of the two.
 
     Headers of BATUTA's own are left out: no signature covers a header, so nobody outside may send them.
     """
     headers: dict[str, str] = {}
-    for raw_name, raw_value in request.headers.raw:
+    for raw_name, raw_value in raw:
         name = raw_name.decode("latin-1").lower()
         if name.startswith(_OWN_HEADERS):
             continue
@@ -76,10 +73,13 @@ def admit(door: Door, delivery: Delivery) -> Delivery:
     return delivery
 
 
-def as_kept(request: Request, delivery: Delivery) -> Delivery:
+def as_kept(delivery: Delivery, trace: str) -> Delivery:
     """The delivery as it may be kept: without its sender's credentials and address, under our trace."""
     kept = {name: value for name, value in delivery.headers.items() if name not in _PRIVATE_HEADERS}
-    return replace(delivery, headers=kept | {"traceparent": trace_of(request)})
+    kept["traceparent"] = trace
+    return Delivery(
+        delivery.product, delivery.connector, delivery.account, kept, delivery.body, delivery.received_at
+    )
 
 
 def unauthorized(error: Unverified) -> Refusal:
@@ -104,14 +104,3 @@ def settled_document(settled: Settled) -> dict[str, Any]:
         "field": rejection.field,
         "reason": rejection.message,
     }
-
-
-def door_at(request: Request) -> Door:
-    """The door the address names, or 404: unknown product, connector or account look the same."""
-    parts = request.path_params
-    door = (
-        gateway_of(request).entrance.doors().find(parts["product"], parts["connector"], parts.get("account"))
-    )
-    if door is None:
-        raise not_found()
-    return door

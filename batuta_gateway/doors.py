@@ -7,6 +7,7 @@ as they were.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -102,18 +103,30 @@ class Entrance:
         self._watched = (str(self._bundle), str(settings.secrets_dir))
         self._seen: tuple[object, ...] | None = None
         self._doors = NO_DOORS
+        self._looked = False
 
     def doors(self) -> Doors:
-        """The doors of the bundle in force."""
+        """The doors of the bundle in force; requests that come at one moment share one look."""
+        if self._looked:
+            return self._doors
         stamp = tuple(_stamp(path) for path in self._watched)
         if stamp != self._seen:
             self._seen = stamp
             self._reload()
+        try:
+            asyncio.get_running_loop().call_soon(self._moment_over)
+        except RuntimeError:
+            return self._doors
+        self._looked = True
         return self._doors
+
+    def _moment_over(self) -> None:
+        self._looked = False
 
     def look_again(self) -> None:
         """Read bundle and secrets anew at the next request, whatever their files' times say."""
         self._seen = None
+        self._looked = False
 
     def _reload(self) -> None:
         try:

@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -35,6 +36,7 @@ Intent: TypeAlias = tuple[Delivery, Parse]
 _LIMIT_EXCEEDED: Final = "54"
 _STATEMENT_TIMEOUT: Final = "set statement_timeout = '30s'"
 _LOOP_BYTES: Final = 65_536
+LINGER_SECONDS: Final = 0.001
 
 
 class NotLanded(Exception):
@@ -78,7 +80,8 @@ class Intake:
         self._landing = landing
         self._connect = connect
         self._limits = limits or IntakeLimits()
-        self._queue: queue.SimpleQueue[_Submission | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[_Submission] | None] = queue.SimpleQueue()
+        self._gathered: list[_Submission] = []
         self._waiting = 0
         self._waiting_bytes = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -124,7 +127,9 @@ class Intake:
         )
         self._waiting += len(prepared)
         self._waiting_bytes += size
-        self._queue.put(submission)
+        if not self._gathered:
+            asyncio.get_running_loop().call_soon(self._hand_over)
+        self._gathered.append(submission)
         try:
             async with asyncio.timeout(patience_s):
                 return await submission.done
@@ -132,6 +137,11 @@ class Intake:
             raise unavailable("the database did not commit in time") from None
         except NotLanded as trouble:
             raise unavailable(str(trouble)) from None
+
+    def _hand_over(self) -> None:
+        """What came at one moment goes to the thread at once: waking it for each costs more than the handing."""
+        gathered, self._gathered = self._gathered, []
+        self._queue.put(gathered)
 
     def _prepare(self, intents: Sequence[Intent]) -> list[Prepared]:
         return [self._prepare_one(delivery, parse) for delivery, parse in intents]
@@ -144,31 +154,45 @@ class Intake:
             return self._landing.refuse(delivery, _defect("reading", error))
 
     def _work(self) -> None:
-        while True:
-            submission = self._queue.get()
-            if submission is None:
-                break
-            taken, ended = self._take(submission)
-            ways: set[Way] = {item.way for item in taken}
-            for way in sorted(ways):
-                self._settle([item for item in taken if item.way == way], way)
+        busy = False
+        while (waiting := self._queue.get()) is not None:
+            if busy:
+                # The last transaction's senders are being answered and send again: let them come along.
+                time.sleep(LINGER_SECONDS)
+            waiting, ended = self._take(waiting)
+            busy = len(waiting) > 1
+            for taken in self._transactions(waiting):
+                self._settle(taken, taken[0].way)
             if ended:
                 break
         self._disconnect()
 
-    def _take(self, first: _Submission) -> tuple[list[_Submission], bool]:
-        """What waits, up to a transaction's worth; and whether the end was among it."""
-        taken, count = [first], len(first.prepared)
-        while count < self._limits.per_transaction:
+    def _take(self, waiting: list[_Submission]) -> tuple[list[_Submission], bool]:
+        """All that waits; and whether the end was among it."""
+        waiting = list(waiting)
+        while True:
             try:
-                item = self._queue.get_nowait()
+                more = self._queue.get_nowait()
             except queue.Empty:
-                break
-            if item is None:
-                return taken, True
-            taken.append(item)
-            count += len(item.prepared)
-        return taken, False
+                return waiting, False
+            if more is None:
+                return waiting, True
+            waiting += more
+
+    def _transactions(self, waiting: list[_Submission]) -> Iterator[list[_Submission]]:
+        """What is committed together: what came the same way, up to a transaction's worth."""
+        for way in sorted({item.way for item in waiting}):
+            taken: list[_Submission] = []
+            count = 0
+            for item in waiting:
+                if item.way != way:
+                    continue
+                if taken and count + len(item.prepared) > self._limits.per_transaction:
+                    yield taken
+                    taken, count = [], 0
+                taken.append(item)
+                count += len(item.prepared)
+            yield taken
 
     def _settle(self, submissions: Sequence[_Submission], way: Way) -> None:
         """Commit together, else one by one, and let the requests know."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from batuta.errors import BatutaError
+from batuta.setup_windows import close_window, window_open
 from batuta.telemetry import get_logger
 from batuta_gateway.answers import Refusal, unavailable
 from batuta_gateway.doors import Door
@@ -17,13 +19,11 @@ _log = get_logger(__name__)
 
 
 def keep_learned(gateway: Gateway, door: Door, secret: bytes) -> None:
-    """Write the secret into the file that the account's first secretRef names, readable by its owner alone.
+    """Write the secret into the file that the account's first secretRef names; the window is then closed.
 
     Raises:
         Refusal: 403, nobody is setting this account up, or its manifest names no file; 503, it cannot be written.
     """
-    from batuta.setup_windows import window_open
-
     name = door.connector.NAME
     place = {"product": door.product, "connector": name, "account": door.account}
     if not window_open(gateway.settings.home, door.product, name, door.account, gateway.clock()):
@@ -34,8 +34,9 @@ def keep_learned(gateway: Gateway, door: Door, secret: bytes) -> None:
         raise _closed()
     try:
         _write(gateway.settings.secrets_dir / door.secret_file, secret)
-    except OSError as error:
-        _log.error("secret of a vendor not kept", reason=error.strerror, **place)
+        close_window(gateway.settings.home, door.product, name, door.account)
+    except (OSError, BatutaError) as error:
+        _log.error("secret of a vendor not kept", reason=str(error), **place)
         raise unavailable("the secret cannot be kept") from None
     _log.info("secret of a vendor kept", file=door.secret_file, **place)
 

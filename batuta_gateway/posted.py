@@ -23,8 +23,8 @@ from batuta_gateway.deliveries import (
     unauthorized,
 )
 from batuta_gateway.doors import Door, Doors
-from batuta_gateway.gateway import gateway_of
-from batuta_gateway.intake import Intent
+from batuta_gateway.gateway import gateway_of, trace_of
+from batuta_gateway.intake import Intake, Intent
 from sensors.connectors import events
 from sensors.connectors.protocol import Unsigned, Unverified
 
@@ -38,7 +38,7 @@ _THREAD_BYTES: Final = 65_536
 async def post(request: Request) -> Response:
     """Land the posted events of the product whose credential came with them."""
     gateway = gateway_of(request)
-    headers = headers_of(request)
+    headers = headers_of(request.headers.raw)
     if "authorization" not in headers and "webhook-signature" not in headers:
         raise _unauthorized(Unsigned("send Authorization: Bearer <token> or a webhook-signature"))
     doors = gateway.entrance.doors()
@@ -52,10 +52,11 @@ async def post(request: Request) -> Response:
         body = await gateway.bodies.read(request)
         door = _holder(doors, Delivery("", events.NAME, None, headers, body, delivery.received_at))
     owned = Delivery(door.product, events.NAME, door.account, headers, body, delivery.received_at)
-    return await land_events(request, as_kept(request, owned))
+    request.state.door = door
+    return await land_events(gateway.intake, as_kept(owned, trace_of(request)))
 
 
-async def land_events(request: Request, delivery: Delivery) -> Response:
+async def land_events(intake: Intake, delivery: Delivery) -> Response:
     """Land each event of a verified delivery for itself. 200: all in the log; 422: some in quarantine.
 
     Raises:
@@ -65,9 +66,7 @@ async def land_events(request: Request, delivery: Delivery) -> Response:
         intents = _intents(delivery)
     else:
         intents = await asyncio.to_thread(_intents, delivery)
-    settled = (
-        await gateway_of(request).intake.land(intents, way="post", patience_s=PATIENCE_S) if intents else []
-    )
+    settled = await intake.land(intents, way="post", patience_s=PATIENCE_S) if intents else []
     counts = Counter(one.outcome.state for one in settled)
     quarantined = counts["quarantined"] > 0
     content: dict[str, Any] = {

@@ -60,7 +60,9 @@ async def execute(request: Request) -> Response:
     gateway = gateway_of(request)
     require_loopback(request)
     require_token(request, local_token(gateway.settings.secrets_dir))
-    call = _read_call(headers_of(request).get("content-type", ""), await gateway.bodies.read(request))
+    call = _read_call(
+        headers_of(request.headers.raw).get("content-type", ""), await gateway.bodies.read(request)
+    )
     product = gateway.entrance.doors().graph.product(call.context.product)
     if product is None:
         raise Refusal(404, "unknown_product", "no product of this name is applied")

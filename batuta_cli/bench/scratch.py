@@ -32,7 +32,8 @@ def clear(url: str, *others: str) -> None:
     """Empty what landed, and other tables."""
     landed = ("batuta.events", "batuta.inbox", "batuta.batches", "batuta.intake_counts")
     with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute(sql.SQL("truncate {}").format(sql.SQL(", ".join((*landed, *others)))))
+        tables = sql.SQL(", ").join(sql.Identifier(*name.split(".")) for name in (*landed, *others))
+        conn.execute(sql.SQL("truncate {}").format(tables))
         conn.execute("checkpoint")
 
 

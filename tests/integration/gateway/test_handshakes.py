@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterator
+from datetime import timedelta
 from types import MappingProxyType
 
 import httpx
@@ -12,11 +13,12 @@ import pytest
 
 from batuta.manifests.graph import CompiledGraph
 from batuta.manifests.models import ConnectorBinding, SecretRef
+from batuta.setup_windows import open_window
 from batuta_gateway import doors
 from sensors.connectors import CONNECTORS
 from tests.support import shaking_vendor
 from tests.support.database import database
-from tests.support.gateway_server import Running, gateway_settings, product, running
+from tests.support.gateway_server import Running, gateway_settings, product, receipt_clock, running
 
 SPEND = {
     "period_start": "2025-11-01",
@@ -115,3 +117,41 @@ def test_no_sender_chooses_how_its_delivery_is_read(gateway: Running):
     assert answered.json()["status"] == "landed"
     found = gateway.query("select type from batuta.events where id = 'forged'")
     assert found == [("com.batuta.spend.recorded",)]
+
+
+def open_for(gateway: Running, account: str | None) -> None:
+    until = receipt_clock() + timedelta(minutes=5)
+    open_window(gateway.settings.home, "arcsat", "shaking", account, now=receipt_clock(), until=until)
+
+
+def test_a_secret_the_vendor_chooses_counts_only_while_somebody_sets_the_account_up(gateway: Running):
+    kept = gateway.settings.secrets_dir / "learned"
+    kept.write_bytes(b"before")
+    chosen = {"x-shaking-secret": "chosen-by-a-stranger"}
+    assert gateway.http.post(f"{DOOR}/first", headers=chosen).status_code == 403
+    open_for(gateway, "another")
+    assert gateway.http.post(f"{DOOR}/first", headers=chosen).status_code == 403
+    assert kept.read_bytes() == b"before"
+
+    open_for(gateway, "first")
+    assert gateway.http.post(f"{DOOR}/first", headers={"x-shaking-secret": "the-vendor-s"}).status_code == 200
+    assert kept.read_bytes() == b"the-vendor-s"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert deliver(gateway, f"{DOOR}/first", b"before", x_shaking_id="old").status_code == 401
+    assert deliver(gateway, f"{DOOR}/first", b"the-vendor-s", x_shaking_id="new").status_code == 202
+    # The first that is learned closes the window behind it.
+    assert gateway.http.post(f"{DOOR}/first", headers=chosen).status_code == 403
+
+
+def test_a_secret_without_a_file_to_keep_it_in_is_not_learned(gateway: Running):
+    open_for(gateway, "second/inbox")
+    sent = {"x-shaking-secret": "chosen"}
+    assert gateway.http.post(f"{DOOR}/second/inbox", headers=sent).status_code == 403
+
+
+def test_a_signal_that_carries_no_event_wakes_its_account(gateway: Running):
+    answered = deliver(gateway, "/webhooks/alone/shaking", b"alone", {"news": True}, x_shaking_id="news")
+    assert (answered.status_code, answered.json()) == (202, {"status": "filtered"})
+    assert gateway.query("select product, connector, account from batuta.wakeups") == [
+        ("alone", "shaking", "")
+    ]
