@@ -14,7 +14,10 @@ from batuta.errors import BatutaError
 from batuta.events.types import datasets
 from batuta.manifests.catalog import SkillInfo
 from batuta.manifests.graph import CompiledAsset, CompiledGraph
+from batuta.settings import get_settings
+from batuta_assets.backfill import backfill_jobs
 from batuta_assets.compat import fires_at
+from batuta_assets.connector_checks import connector_checks
 from batuta_assets.dbt import dbt_assets
 from batuta_assets.dbt_manifest import DbtManifest
 from batuta_assets.gates import structural_problem
@@ -22,11 +25,12 @@ from batuta_assets.ingest import ingest_asset
 from batuta_assets.partitions import products
 from batuta_assets.pipelines import due_schedules, hourly_refresh, pipeline_job, refresh_job
 from batuta_assets.reports import report_asset
-from batuta_assets.runtime import Runtime, connector_to
+from batuta_assets.runtime import Runtime, connector_to, warehouse_url
 from batuta_assets.skills import skill_asset, skills_by_name
 from batuta_assets.sources import source_specs
 from batuta_assets.vector import vector_asset
 from sensors.connector_sensor import connector_sensor
+from sensors.ears import Ears
 from sensors.factory import due_sensor, trigger_sensor
 
 
@@ -53,7 +57,8 @@ def definitions(score: Score, runtime: Runtime | None = None) -> dg.Definitions:
     jobs = [pipeline_job(pipeline) for pipeline in score.graph.pipelines]
     return dg.Definitions(
         assets=[*source_specs(score.graph, score.contracts), dbt, *_pipeline_assets(score)],
-        jobs=[refresh, *jobs],
+        asset_checks=list(connector_checks(score.graph)),
+        jobs=[refresh, *jobs, *backfill_jobs(score.graph)],
         schedules=[*due_schedules(score.graph, refresh), hourly_refresh(refresh, score.manifest.digest)],
         sensors=list(_sensors(score.graph, refresh, jobs)),
         resources={"runtime": runtime or Runtime()},
@@ -85,8 +90,9 @@ def _skill(asset: CompiledAsset, skills: Any) -> SkillInfo:
 
 
 def _sensors(graph: CompiledGraph, refresh: Any, jobs: Sequence[Any]) -> Iterator[dg.SensorDefinition]:
+    ears = Ears(graph, settings=get_settings, url=warehouse_url)
     for connector in datasets():
-        yield connector_sensor(connector, products=products, connect=connector_to("reader"))
+        yield connector_sensor(connector, ears, products=products)
     if any(pipeline.events for pipeline in graph.pipelines):
         yield trigger_sensor(
             graph,

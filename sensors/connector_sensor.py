@@ -1,50 +1,183 @@
-"""Makes one Dagster sensor of each connector: it reports what landed as news of the connector's source assets."""
+"""Makes one Dagster sensor of each connector, however many products and accounts there are.
 
+A tick polls the accounts that are due, looks after their push channels, reports what landed as news of the source
+assets, and says how the checks stand when that has changed. Whatever it does is kept by the database in the moment it
+is done: a tick may be killed, and its cursor only says what has been reported.
+"""
+
+import json
 import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import dagster as dg
+import psycopg
 
-from sensors.factory import Connect, add_products
-from sensors.landed import Landed, parse_position, read_news
+from batuta.errors import BatutaError
+from batuta.events.types import datasets
+from sensors.ears import Ears, bound_accounts, read_standing, tasks
+from sensors.factory import add_products
+from sensors.landed import Landed, News, read_news
+from sensors.liveness.evaluate import CheckName, check_names, evaluate
+from sensors.liveness.verdict import Bound, Verdict
+from sensors.rounds import Attempt, all_failed, failed, take_round
 
-BUDGET_S = 40.0
+BUDGET_S: Final = 40.0
+"""Dagster gives a tick 60 s."""
+LISTENING_S: Final = 10
+REPORTING_S: Final = 30
+"""Between two ticks of a connector to which nobody has an account."""
+CHECK_EVERY: Final = timedelta(minutes=5)
+SAY_AGAIN: Final = timedelta(hours=6)
+"""A verdict that nobody renews would look well when nobody looks any more."""
+VERSION: Final = 2
+SHOWN_ROWS: Final = 50
+
+
+class SourcesFailed(BatutaError):
+    """Every account that was called failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far the log is reported, when the checks were last made, and what was said of each, when."""
+
+    batch: int = 0
+    checked_at: datetime | None = None
+    said: Mapping[str, tuple[str, datetime]] = field(default_factory=dict[str, tuple[str, datetime]])
+
+    @classmethod
+    def parse(cls, cursor: str | None) -> "Position":
+        """Read a cursor; a plain number is one of version 1. One that cannot be read starts from the beginning."""
+        try:
+            document = json.loads(cursor or "")
+            if isinstance(document, int):
+                return cls(max(0, document))
+            checked = document["checked_at"]
+            return cls(
+                int(document["position"]),
+                None if checked is None else datetime.fromisoformat(checked),
+                {
+                    name: (digest, datetime.fromisoformat(at))
+                    for name, (digest, at) in document["said"].items()
+                },
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return cls()
+
+    def text(self) -> str:
+        """The cursor to keep."""
+        said = {name: [digest, at.isoformat()] for name, (digest, at) in sorted(self.said.items())}
+        checked = None if self.checked_at is None else self.checked_at.isoformat()
+        return json.dumps({"version": VERSION, "position": self.batch, "checked_at": checked, "said": said})
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What one tick found."""
+
+    attempts: tuple[Attempt, ...]
+    unready: tuple[str, ...]
+    news: News
+    verdicts: Mapping[CheckName, Verdict]
+    position: Position
+    """The next one."""
 
 
 def connector_sensor(
-    connector: str, *, products: dg.DynamicPartitionsDefinition, connect: Connect
+    connector: str, ears: Ears, *, products: dg.DynamicPartitionsDefinition
 ) -> dg.SensorDefinition:
-    """Reports, per dataset and product of a connector, that its source asset has news, with the batch as data
-    version.
+    """The sensor of a connector.
 
-    Only what changed is reported. A product is added to the partitions when its first event has landed.
+    A tick in which everything that was called failed is a failed tick; the next one reports what it would have.
     """
+    bound = any(b.type == connector for product in ears.graph.products for b in product.connectors)
 
     @dg.sensor(
         name=f"connector_{connector}",
-        description=f"Reports what landed from {connector} as new versions of its source assets.",
-        minimum_interval_seconds=10,
+        description=f"Polls the accounts of {connector}, looks after their push channels, and reports what landed as "
+        "new versions of the source assets.",
+        minimum_interval_seconds=LISTENING_S if bound else REPORTING_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
-    def landed(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        deadline = time.monotonic() + BUDGET_S
-        with connect() as conn:
-            news = read_news(
-                conn, connector, parse_position(context.cursor), deadline=deadline, monotonic=time.monotonic
-            )
-        if not news.landed:
-            return dg.SensorResult(
-                skip_reason=f"nothing new from {connector} up to batch {news.position}",
-                cursor=str(news.position),
-            )
+    def listen(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        position = Position.parse(context.cursor)
+        tick = take_tick(connector, ears, position, time.monotonic() + BUDGET_S)
+        problems = failed(tick.attempts)
+        if all_failed(tick.attempts):
+            raise SourcesFailed(" ".join(f"{problem.rstrip('.')}." for problem in problems))
+        for problem in problems:
+            context.log.warning(problem)
+        events: list[Any] = [materialization(connector, item) for item in tick.news.landed]
+        events += [
+            evaluation(connector, name, verdict)
+            for name, verdict in tick.verdicts.items()
+            if is_news(position, name, verdict, ears.clock())
+        ]
         return dg.SensorResult(
-            asset_events=[materialization(connector, item) for item in news.landed],
+            asset_events=events,
+            skip_reason=None if events else skip_reason(connector, tick),
             dynamic_partitions_requests=add_products(
-                context.instance, products, {n.product for n in news.landed}
+                context.instance, products, {n.product for n in tick.news.landed}
             ),
-            cursor=str(news.position),
+            cursor=tick.position.text(),
         )
 
-    return landed
+    return listen
+
+
+def take_tick(connector: str, ears: Ears, position: Position, deadline: float) -> Tick:
+    """Everything a tick does, without saying it."""
+    now = ears.clock()
+    found = ears.accounts(connector)
+    bound = bound_accounts(ears.graph, connector, found)
+    with ears.connect() as conn:
+        to_do = []
+        if found.ready:
+            to_do = tasks(ears, found.ready, read_standing(conn, connector), now, deadline)
+            conn.rollback()
+        attempts = take_round(to_do, deadline=deadline)
+        news = read_news(conn, connector, position.batch, deadline=deadline, monotonic=time.monotonic)
+        verdicts: dict[CheckName, Verdict] = {}
+        checked_at = position.checked_at
+        if bound and _checks_are_due(position, attempts, now):
+            verdicts = _verdicts(conn, connector, bound, now)
+            checked_at = now
+    said = {_label(name): (v.digest, now) for name, v in verdicts.items() if is_news(position, name, v, now)}
+    after = Position(news.position, checked_at, {**(position.said if bound else {}), **said})
+    unready = tuple(f"{b.name} cannot be polled: {b.unready}" for b in bound if b.unready)
+    return Tick(attempts, unready, news, verdicts, after)
+
+
+def is_news(position: Position, name: CheckName, verdict: Verdict, now: datetime) -> bool:
+    """Whether a verdict is another than the one that was reported, or that one is long ago."""
+    digest, at = position.said.get(_label(name), ("", now))
+    return digest != verdict.digest or at <= now - SAY_AGAIN
+
+
+def _checks_are_due(position: Position, attempts: Iterable[Attempt], now: datetime) -> bool:
+    if position.checked_at is None or any(attempt.problem is not None for attempt in attempts):
+        return True
+    return now >= position.checked_at + CHECK_EVERY
+
+
+def _verdicts(
+    conn: psycopg.Connection[Any], connector: str, bound: Sequence[Bound], now: datetime
+) -> dict[CheckName, Verdict]:
+    return evaluate(conn, connector, check_names(datasets()[connector]), bound, now)
+
+
+def _label(name: CheckName) -> str:
+    return "/".join(name)
+
+
+def skip_reason(connector: str, tick: Tick) -> str:
+    """Why there is nothing to say."""
+    called = f"{len(tick.attempts)} calls, " if tick.attempts else ""
+    said = f"{called}nothing new from {connector} up to batch {tick.news.position}"
+    return "; ".join((said, *tick.unready))
 
 
 def materialization(connector: str, item: Landed) -> dg.AssetMaterialization:
@@ -61,3 +194,34 @@ def materialization(connector: str, item: Landed) -> dg.AssetMaterialization:
         },
         tags={"dagster/data_version": str(item.batch)},
     )
+
+
+def evaluation(connector: str, name: CheckName, verdict: Verdict) -> dg.AssetCheckEvaluation:
+    """A verdict as an evaluation of the source asset's check, made without a run."""
+    subject, check = name
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey([connector, subject]),
+        check_name=check,
+        passed=verdict.passed,
+        severity=severity(verdict),
+        description=verdict.text,
+        metadata=evidence(verdict),
+    )
+
+
+def severity(verdict: Verdict) -> dg.AssetCheckSeverity:
+    """How grave the findings are."""
+    return dg.AssetCheckSeverity.WARN if verdict.warns else dg.AssetCheckSeverity.ERROR
+
+
+def evidence(verdict: Verdict) -> dict[str, Any]:
+    """The rows behind a verdict, as a table of the UI."""
+    rows = verdict.evidence
+    counts = {"findings": len(verdict.findings), "rows": len(rows)}
+    if not rows:
+        return dict(counts)
+    columns = [dg.TableColumn(name) for name in rows[0]]
+    records = [
+        dg.TableRecord({k: "" if v is None else v for k, v in row.items()}) for row in rows[:SHOWN_ROWS]
+    ]
+    return {**counts, "evidence": dg.MetadataValue.table(records, schema=dg.TableSchema(columns=columns))}

@@ -37,11 +37,6 @@ class News:
     complete: bool
 
 
-def parse_position(cursor: str | None) -> int:
-    """The batch a sensor's cursor stands at; a cursor that cannot be read starts from the beginning."""
-    return int(cursor) if cursor and cursor.isdigit() else 0
-
-
 def read_news(
     conn: psycopg.Connection[Any],
     connector: str,

@@ -3,7 +3,7 @@
 And, where a source gives its own count of a window or poll: whether that many were handed over.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -83,15 +83,13 @@ def read_books(conn: psycopg.Connection[Any], connector: str, bound: Sequence[Bo
     )
 
 
-def completeness(
-    bound: Sequence[Bound], books: Books, succeeded: Mapping[tuple[str, str], datetime]
-) -> Verdict:
+def completeness(bound: Sequence[Bound], books: Books, succeeded: Collection[tuple[str, str]]) -> Verdict:
     """Whether everything is accounted for.
 
     Args:
         bound: The accounts.
         books: What was counted of them.
-        succeeded: When each (product, account) was last polled well, by those that ever were.
+        succeeded: The (product, account) that were ever polled well.
     """
     fetching = [b for b in bound if b.fetches]
     if not fetching:

@@ -24,7 +24,7 @@ class Bound:
     @property
     def name(self) -> str:
         """Product and account, as people read them."""
-        return f"{self.product}/{self.account}" if self.account else self.product
+        return account_name((self.product, "", self.account))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,12 @@ class Verdict:
         """Changes when there is something else to say."""
         text = "\0".join((*self.findings, "", *self.notes))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def account_name(key: tuple[str, str, str]) -> str:
+    """An account (product, connector, account's name) as people read it beside its connector."""
+    product, _, account = key
+    return f"{product}/{account}" if account else product
 
 
 def nothing_to_check(what: str) -> Verdict:
