@@ -6,6 +6,7 @@ UI, and again at any time: what is done stays done, what broke off goes on where
 
 from calendar import monthrange
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -20,6 +21,7 @@ from batuta.manifests.graph import CompiledGraph
 from batuta_assets.partitions import products
 from batuta_assets.runtime import Runtime
 from batuta_assets.sources import ACCOUNTS
+from sensors import run_tags
 from sensors.connectors import CONNECTORS, puller
 from sensors.connectors.pulling import Gone, RateLimited, Unauthorized, Window
 from sensors.ears import Ears
@@ -78,10 +80,11 @@ def _job(connector: str, kind: str, graph: CompiledGraph) -> dg.JobDefinition:
         product, window = keys["product"], month_window(keys["month"], runtime.now())
         ears = Ears(graph, settings=runtime.settings, url=lambda _: runtime.database_url(), clock=runtime.now)
         total = LandingCounts()
-        for bound in chosen(connector, product, config.account, ears):
-            if config.again:
-                forget(bound, window, ears)
-            total += fetch_window(context, bound, window, ears)
+        with closing(ears):
+            for bound in chosen(connector, product, config.account, ears):
+                if config.again:
+                    forget(bound, window, ears)
+                total += fetch_window(context, bound, window, ears)
         counts = {
             "landed": total.landed,
             "duplicate": total.duplicate,
@@ -103,6 +106,7 @@ def _job(connector: str, kind: str, graph: CompiledGraph) -> dg.JobDefinition:
         description=f"Fetches from {connector} {said}, per product, and adds exactly what is missing. Launch it for "
         "a range of months; launching it again does no harm.",
         partitions_def=product_months,
+        tags=run_tags.backfill_tags(connector),
         executor_def=dg.in_process_executor,
     )
     def backfill() -> None:

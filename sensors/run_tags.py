@@ -16,6 +16,10 @@ BATCH_TO = "batuta/batch_to"
 """The last batch of the event log that the run takes; fixed by its first step."""
 WORKER = "batuta/worker"
 """The process that executes the run."""
+VENDOR = "batuta/vendor"
+"""The connector whose vendor a run calls."""
+WORK = "batuta/work"
+"""What kind of work a run is, where there is a limit for the kind."""
 
 REFRESH_JOB = "refresh_marts"
 
@@ -33,3 +37,8 @@ def pipeline_tags(pipeline: str, product: str) -> dict[str, str]:
 def refresh_tags() -> dict[str, str]:
     """The tags of every refresh of the marts."""
     return {LANE: REFRESH_JOB}
+
+
+def backfill_tags(connector: str) -> dict[str, str]:
+    """The tags of every backfill of a connector; whatever else is queued goes first."""
+    return {VENDOR: connector, WORK: "backfill", "dagster/priority": "-1"}
