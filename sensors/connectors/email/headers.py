@@ -35,7 +35,15 @@ _MOST_HEADER: Final = 65_536
 _MOST_LISTED: Final = 10
 # Text encodings of Python's own, some of which take quadratic time; no mail is written in them.
 _NO_CHARSETS: Final = frozenset(
-    {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "unicode-escape", "raw-unicode-escape"}
+    {
+        "idna",
+        "punycode",
+        "undefined",
+        "unicode_escape",
+        "raw_unicode_escape",
+        "unicode-escape",
+        "raw-unicode-escape",
+    }
 )
 _FOLD: Final = re.compile(r"\r?\n(?=[ \t])|[\r\n]+")
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f]+")
@@ -177,7 +185,9 @@ def word(value: str | None) -> str | None:
     return match[0].lower() if match is not None else None
 
 
-def authentication(headers: Headers, trusted: str | None) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+def authentication(
+    headers: Headers, trusted: str | None
+) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
     """Results of SPF, DKIM, DMARC and ARC: those of the server one trusts, and what others claim.
 
     Anybody can write such a field into a mail; only the one's own server has put there, which takes out false ones

@@ -10,9 +10,9 @@ import html
 import re
 from typing import Final
 
-_LINE_ENDS: Final = frozenset(
-    "address article blockquote br center dd div dl dt fieldset footer form h1 h2 h3 h4 h5 h6 header hr li main nav ol"
-    " option p pre section table tbody tfoot thead title tr ul".split()
+_LINE_ENDS: Final = re.compile(
+    r"address|article|blockquote|br|center|dd|div|dl|dt|fieldset|footer|form|h[1-6]|header|hr|li|main|nav|ol|option|p"
+    r"|pre|section|table|tbody|tfoot|thead|title|tr|ul"
 )
 _CELL_ENDS: Final = frozenset({"td", "th"})
 _UNSEEN: Final = frozenset({"script", "style", "head", "template", "noframes", "xml"})
@@ -39,7 +39,7 @@ def _words(text: str) -> str:
 
 
 def _ends_of_unseen(document: str) -> dict[str, list[int]]:
-    """Where elements that are not shown end: looked for once, so that a thousand beginnings cost no thousand searches."""
+    """Where elements that are not shown end: found once, so that many beginnings cost no search each."""
     ends: dict[str, list[int]] = {}
     for match in _END.finditer(document):
         name = match[1].lower()
@@ -64,7 +64,7 @@ def _after_markup(document: str, start: int, pieces: list[str], ends: dict[str, 
         return start + 1
     end = _end_of_tag(document, name.end())
     word = name[1].lower()
-    if word in _LINE_ENDS:
+    if _LINE_ENDS.fullmatch(word):
         pieces.append("\n")
     elif word in _CELL_ENDS:
         pieces.append(" ")

@@ -10,10 +10,12 @@ from __future__ import annotations
 import imaplib
 import re
 import ssl
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 
 from imap_tools import BaseMailBox, MailBox, MailBoxStartTls, MailBoxUnencrypted
@@ -27,6 +29,8 @@ from sensors.connectors.email.uids import UidSet
 from sensors.connectors.pulling import RateLimited, SourceFailed, Unauthorized
 
 TIMEOUT_S: Final = 60.0
+GLANCE_S: Final = 1.0
+"""How long one wait within IDLE is, so that who waits can be stopped."""
 SEARCHED_FLAGS: Final[Mapping[str, str]] = {
     "seen": "SEEN",
     "answered": "ANSWERED",
@@ -55,7 +59,9 @@ _DATE: Final = re.compile(rb'\bINTERNALDATE "([^"]*)"')
 _FLAGS: Final = re.compile(rb"\bFLAGS \(([^)]*)\)")
 _MODSEQ: Final = re.compile(rb"\bMODSEQ \((\d+)\)")
 _BACKOFF: Final = re.compile(r"Suggested Backoff Time: ([0-9]{1,9}) milliseconds", re.IGNORECASE)
-_BUSY: Final = re.compile(r"\[(LIMIT|THROTTLED|OVERQUOTA|INUSE)\]|too many (simultaneous )?connections", re.IGNORECASE)
+_BUSY: Final = re.compile(
+    r"\[(LIMIT|THROTTLED|OVERQUOTA|INUSE)\]|too many (simultaneous )?connections", re.IGNORECASE
+)
 _LATER: Final = re.compile(r"\[(UNAVAILABLE|SERVERBUG|CONTACTADMIN)\]|temporar", re.IGNORECASE)
 _LATER_S: Final = 900
 
@@ -117,7 +123,9 @@ class Session:
         """
         self.host = settings.host
         self._now = now
-        with self._sentences(f"{self.host} cannot be reached", "Are host, port and tls right, and the network up?"):
+        with self._sentences(
+            f"{self.host} cannot be reached", "Are host, port and tls right, and the network up?"
+        ):
             self._box = _connected(settings)
         self._client: imaplib.IMAP4 = self._box.client
         try:
@@ -179,7 +187,7 @@ class Session:
         """
         # `encode_folder` makes modified UTF-7 and quotes.
         with self._sentences(f"{self.host} does not open a folder"):
-            kind, data = self._client.select(encode_folder(folder), readonly=True)  # pyright: ignore[reportArgumentType]
+            kind, data = self._client.select(encode_folder(folder), readonly=True)
             self._expect_ok(kind, data)
             validity = _number(self._client.response("UIDVALIDITY")[1])
             if validity is None:
@@ -239,14 +247,28 @@ class Session:
                     found[uid] = item[1]
             return found
 
-    def idle(self, seconds: float) -> bool:
-        """Wait for news of the open folder; whether any came. Also checks that the connection still stands."""
+    def idle(self, seconds: float, stop: threading.Event) -> bool:
+        """Wait for news of the open folder, at most so long or until `stop` is set; whether any came.
+
+        Raises:
+            Lost: the connection broke while waiting.
+        """
         with self._sentences(f"{self.host} ends the waiting"):
             self._box.idle.start()
-            news = self._box.idle.poll(timeout=seconds)
-            # poll takes the end of a connection for silence; DONE has to be answered.
+            until = time.monotonic() + seconds
+            news: list[bytes] = []
+            while not news and not stop.is_set() and (left := until - time.monotonic()) > 0:
+                glance = min(GLANCE_S, left)
+                began = time.monotonic()
+                news = self._box.idle.poll(timeout=glance)
+                # poll takes the end of a connection for silence, which would come back at once for ever.
+                if not news and time.monotonic() - began < glance / 2:
+                    break
+            # DONE has to be answered: a connection that is lost shows here.
             self._box.idle.stop()
-            return any(word in line for line in news for word in (b"EXISTS", b"EXPUNGE", b"FETCH", b"VANISHED"))
+            return any(
+                word in line for line in news for word in (b"EXISTS", b"EXPUNGE", b"FETCH", b"VANISHED")
+            )
 
     def _fetch(self, uids: str, parts: str, *modifiers: str) -> list[bytes]:
         kind, data = self._client.uid("FETCH", uids, parts, *modifiers)
@@ -289,11 +311,15 @@ class Session:
     def _not_let_in(self, error: Exception) -> SourceFailed:
         text = str(error)
         if isinstance(error, imaplib.IMAP4.abort | OSError):
-            return Lost(f"{self.host} broke the connection off while signing in", hint="It is tried again later.")
+            return Lost(
+                f"{self.host} broke the connection off while signing in", hint="It is tried again later."
+            )
         if (asked := self._asked_to_wait(text)) is not None:
             return asked
         if _LATER.search(text):
-            return SourceFailed(f"{self.host} cannot sign anybody in just now", hint="It is tried again later.")
+            return SourceFailed(
+                f"{self.host} cannot sign anybody in just now", hint="It is tried again later."
+            )
         return Unauthorized(
             f"{self.host} refuses the user's name or credential",
             hint="Renew it; Google and Microsoft 365 take no password but one made for an application.",
@@ -308,14 +334,17 @@ class Session:
 
     def _enabled(self) -> bool:
         """Whether the server takes QRESYNC; ENABLE is for the time between signing in and opening a folder."""
-        if not {"QRESYNC", "ENABLE"} <= self._capabilities:
+        wanted = "QRESYNC" if "QRESYNC" in self._capabilities else "CONDSTORE"
+        if not {wanted, "ENABLE"} <= self._capabilities:
             return False
         # imaplib remembers what it was told before signing in.
         self._client.capabilities = tuple(self._capabilities)
         try:
-            kind, _ = self._client.enable("QRESYNC")
+            kind, _ = self._client.enable(wanted)
             enabled = self._client.response("ENABLED")[1] or ()
-        except (imaplib.IMAP4.error, OSError):
+        except imaplib.IMAP4.abort as error:
+            raise Lost(f"{self.host} broke the connection off") from error
+        except imaplib.IMAP4.error:
             return False
         return kind == "OK" and any(b"QRESYNC" in line for line in enabled if isinstance(line, bytes))
 
@@ -341,7 +370,8 @@ class Session:
             raise (Refused(f"{what} ({error.message})") if isinstance(error, Refused) else error) from None
         except ssl.SSLCertVerificationError:
             raise SourceFailed(
-                f"the certificate of {self.host} is not trusted", hint="Is the host's name the one it is made for?"
+                f"the certificate of {self.host} is not trusted",
+                hint="Is the host's name the one it is made for?",
             ) from None
         except (imaplib.IMAP4.abort, OSError, EOFError) as error:
             asked = self._asked_to_wait(str(error)) if isinstance(error, imaplib.IMAP4.abort) else None
@@ -386,8 +416,4 @@ def _internal_date(line: bytes) -> datetime | None:
     match = _DATE.search(line)
     if match is None:
         return None
-    text = match[1].decode("ascii", "replace").strip()
-    try:
-        return datetime.strptime(text, "%d-%b-%Y %H:%M:%S %z").astimezone(UTC)
-    except (ValueError, OverflowError):
-        return moment(text.replace("-", " ", 2))
+    return moment(match[1].decode("ascii", "replace").strip().replace("-", " ", 2))

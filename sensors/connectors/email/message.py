@@ -204,5 +204,3 @@ def _listed(attachment: Attachment, kept: bool) -> Mapping[str, Any]:
         "inline": attachment.inline,
         "blob": f"sha256:{digest}" if kept and attachment.content else None,
     }
-
-

@@ -33,7 +33,7 @@ _MEDIA_TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,1
 _TEXTS: Final = frozenset({"text/plain", "text/html"})
 
 
-class _TooMuch(Exception):  # noqa: N818 - never leaves this module
+class _TooMuch(Exception):
     """The mail is nested deeper, or has more parts, than is read."""
 
 

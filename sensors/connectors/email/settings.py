@@ -22,7 +22,7 @@ CREDENTIALS: Final[Mapping[str, str]] = MappingProxyType(
 
 _MIB: Final = 1024 * 1024
 _PORTS: Final = {"ssl": 993, "starttls": 143, "none": 143}
-_GOOGLE_TOKENS: Final = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+_GOOGLE_TOKENS: Final = "https://oauth2.googleapis.com/token"
 
 Folder = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 Tls = Literal["ssl", "starttls", "none"]

@@ -88,6 +88,9 @@ class UidSet:
             yield UidSet.of(piece)
 
 
+EMPTY: Final = UidSet()
+
+
 def _joined(ranges: Iterable[_Range]) -> tuple[_Range, ...]:
     """Sorted ranges, those that touch or overlap made one."""
     joined: list[_Range] = []
