@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Final, cast
 
 from pydantic import BaseModel
 
 from batuta.errors import UsageError
 from batuta.manifests.catalog import AccountForm
-from sensors.connectors import events, github, notion, onedrive, shopify, whatsapp
+from sensors.connectors import email, events, github, notion, obsidian, onedrive, shopify, whatsapp
 from sensors.connectors.protocol import Connector
 from sensors.connectors.pulling import ConnectorSettings, Puller
 
@@ -21,7 +21,9 @@ CONNECTORS: Final[Mapping[str, Connector]] = MappingProxyType(
     {
         "shopify": shopify,
         "github": github,
+        "email": email,
         "notion": notion,
+        "obsidian": obsidian,
         "onedrive": onedrive,
         "whatsapp": whatsapp,
         "events": events,
@@ -52,6 +54,12 @@ def fetches(name: str) -> bool:
 def puller(name: str) -> Puller | None:
     """The part of a connector that fetches, imported now; None where the vendor only sends."""
     return cast("Puller", import_module(f"{__name__}.{name}.pull")) if fetches(name) else None
+
+
+def files(name: str) -> ModuleType | None:
+    """The module that reads the connector's own files (`MessageFiles` or `StateFiles`); None where it has none."""
+    module = f"{__name__}.{name}.files"
+    return import_module(module) if name in CONNECTORS and find_spec(module) is not None else None
 
 
 def account_forms() -> Mapping[str, AccountForm]:

@@ -77,6 +77,7 @@ HEADERS = {
     "shopify": signed_shopify({})[0],
     "github": signed_github({})[0],
     "notion": {FORM: "change"},
+    "obsidian": {FORM: "change"},
     "onedrive": {FORM: "change"},
     "whatsapp": {},
     "events": {"content-type": events.STRUCTURED},
@@ -92,6 +93,7 @@ SHAPES: dict[str, list[dict[str, Any]]] = {
         {"type": "page.created", "entity": {"id": "a", "type": "page"}},
     ],
     "whatsapp": [orjson.loads(meta.delivery(meta.text_message(1, "oi", RECEIVED_AT)))],
+    "obsidian": [{"change": "created", "path": "Cofre/a.md", "hash": "sha256:x", "note": {"tags": ["a"]}}],
     "onedrive": [{"change": "created", "item": {"id": "a"}}, {"value": [{"subscriptionId": "a"}]}],
     "events": [cloud_event()],
 }
