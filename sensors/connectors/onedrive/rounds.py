@@ -36,6 +36,8 @@ class Round:
         self._known = known
         self._tree = Tree(known, announcer.settings.root)
         self._deliveries: list[Delivery] = []
+        # In the order in which they came, each once.
+        self._held = dict.fromkeys(place.held)
 
     def anew(self, link: str, why: str) -> Page:
         """A page that begins a full enumeration."""
@@ -115,7 +117,8 @@ class Round:
     def _delete(self, node: Node) -> None:
         """Announce that a file is gone, as it was last announced; of one that never was nothing is told."""
         if node.said is not None:
-            self._tell(*self._announcer.change(node, "deleted", node.said.path, None))
+            last = replace(node, hash=node.said.hash, size=node.said.size, modified=node.said.modified)
+            self._tell(*self._announcer.change(last, "deleted", node.said.path, None))
         elif node.events:
             self._tree.put(buried(node))
         else:
@@ -125,7 +128,7 @@ class Round:
         """Announce what has changed of a file; it is held where its path cannot be known yet."""
         path = self._tree.path(node)
         if path is None and not complete:
-            self.place = replace(self.place, held=(*self.place.held, node.id))
+            self._held[node.id] = None
             return
         if path is None:
             self.place = replace(self.place, orphans=True)
@@ -179,13 +182,13 @@ class Round:
 
     def _settle_held(self) -> bool:
         """Announce one file that waited for its folder; without one it stands below the root until that comes."""
-        if not self.place.held:
+        if not self._held:
             return False
-        id, *others = self.place.held
+        id = next(iter(self._held))
         node = self._tree.get(id)
         if node is not None and not node.gone:
             self._announce(node, node.modified, complete=True)
-        self.place = replace(self.place, held=tuple(others))
+        del self._held[id]
         return True
 
     def _move_on(self, page: JsonObject, following: NextPage) -> str | None:
@@ -212,6 +215,7 @@ class Round:
         return None
 
     def _page(self, *, counted: int | None = None, note: str | None = None) -> Page:
+        self.place = replace(self.place, held=tuple(self._held))
         return Page(
             tuple(self._deliveries), self.place.to_json(), self._tree.changes, counted=counted, note=note
         )

@@ -13,9 +13,9 @@ from typing import Any, Final
 from sensors.connectors.pulling import Forgotten, Item, ItemChange, Known
 from sensors.connectors.reading import JsonObject, number_at, object_at, text_at
 
-SELECTED: Final = ",".join(
-    ("id", "name", "eTag", "cTag", "size", "file", "folder", "package", "root", "deleted")
-    + ("parentReference", "createdDateTime", "lastModifiedDateTime")
+SELECTED: Final = (
+    "id,name,eTag,cTag,size,file,folder,package,root,deleted,parentReference,"
+    "createdDateTime,lastModifiedDateTime"
 )
 _DEEPEST: Final = 1000
 
