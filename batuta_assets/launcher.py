@@ -1,7 +1,7 @@
 """Runs each run in a process of its own, in a session of its own, so that it outlives the daemon and code
 server.
 
-The worker is known by pid and kernel start time (`workers.py`), so run monitoring finds one that was killed.
+The worker names itself by pid and kernel start time (`workers.py`), so run monitoring finds one that was killed.
 Output of the process, which is all there is when it dies before its first event, goes to `runs/<run id>.log`
 in Dagster's home.
 """
@@ -22,7 +22,7 @@ from batuta.settings import get_settings
 from batuta_assets import compat
 from batuta_assets.sockets import socket_path
 from batuta_assets.warm_call import ask
-from batuta_assets.workers import WORKER_TAG, Worker, identify, pulse
+from batuta_assets.workers import WORKER_TAG, Worker, pulse
 
 LOG_DAYS = 30
 LOG_TAIL_BYTES = 4_000
@@ -82,9 +82,6 @@ class SubprocessRunLauncher(compat.RunLauncher[dg.DagsterInstance], compat.Confi
                 start_new_session=True,
             )
         self._watch(run_id, process.pid, process.wait)
-        worker = identify(process.pid)
-        if worker is not None:
-            self._instance.add_run_tags(run_id, {WORKER_TAG: worker.tag()})
 
     def _watch(self, run_id: str, pid: int, wait: Callable[[], int | None]) -> None:
         threading.Thread(
@@ -92,12 +89,14 @@ class SubprocessRunLauncher(compat.RunLauncher[dg.DagsterInstance], compat.Confi
         ).start()
 
     def _await(self, run_id: str, pid: int, wait: Callable[[], int | None]) -> None:
-        """Wait for a process; end its run where it died before the run began, which monitoring finds late."""
-        code = wait()
-        if code is None:
+        """Wait for a process; end its run where it died before the run began, which monitoring finds late.
+
+        A process that leaves the run to another ends well.
+        """
+        if not (code := wait()):
             return
         run = self._instance.get_run_by_id(run_id)
-        if run is not None and run.status == dg.DagsterRunStatus.STARTING:
+        if run is not None and run.status == dg.DagsterRunStatus.STARTING and not _is_at_work(run):
             said = self.get_run_worker_debug_info(run) or ""
             self._instance.report_run_failed(
                 run, f"The run's process (pid {pid}) ended with {code} before it began.\n{said}"
@@ -177,6 +176,11 @@ class WarmRunLauncher(SubprocessRunLauncher):
             super()._start(run_id, args, executable)
         else:
             self._watch(run_id, forked.pid, forked.wait)
+
+
+def _is_at_work(run: dg.DagsterRun) -> bool:
+    worker = worker_of(run)
+    return worker is not None and pulse(worker) == "alive"
 
 
 def worker_of(run: dg.DagsterRun) -> Worker | None:
