@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from types import ModuleType
+from typing import BinaryIO, cast
 
 from batuta.errors import BatutaError, UsageError
 from batuta.landing.capture import BadLine, CaptureForm, read_captures
@@ -16,17 +17,23 @@ from batuta.landing.land import Landing
 from batuta.landing.model import Delivery, LandingCounts, Parse, Parsed, Rejected, Way
 from batuta.manifests.bundle import bundle_path, read_bundle
 from batuta.manifests.graph import CompiledProduct
+from batuta.manifests.models import ConnectorBinding
 from batuta.secrets import resolve_secrets
 from batuta.settings import Settings
 from batuta.warehouse.connection import Connection
+from batuta.warehouse.database import ensure_database, quiet
 from sensors.connectors import connector as connector_named
+from sensors.connectors import files as own_files
 from sensors.connectors.protocol import Unsigned, Unverified
+from sensors.connectors.pulling import FORM, Account, MessageFiles, StateFiles
+from sensors.pull.accounts import read_settings
 
 STDIN = "-"
 # Lines of CloudEvents carry no signature: whoever may write to the database vouches for the file.
 UNSIGNED_FILES = frozenset({"events"})
 # Deliveries are longer than the usual buffer; lines that span buffers are slow to read.
 READ_BYTES = 262_144
+CAPTURE_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 
 Advance = Callable[[int], None]
 
@@ -74,23 +81,88 @@ def ingest_files(
         BatutaError: no secret to verify with; the database did not take a chunk.
     """
     product = _product(settings, source)
-    parse = parse_for(settings, source)
-    form = CaptureForm(
-        product.name,
+    own = own_files(source.connector)
+    result = Ingested()
+    for path in paths:
+        _check_readable(path, folders=own is not None)
+    for path in paths:
+        if own is not None and not _is_captures(path):
+            own_account = account_of(product, source)
+            _ingest_own(own, Path(path), own_account, settings, landing, conn, source, result)
+        else:
+            parse, form = parse_for(settings, source), _form(settings, product.name, source)
+            with _opened(path) as file:
+                deliveries = _deliveries(file, path, form, result, advance)
+                result.counts += landing.land(conn, deliveries, parse, way=source.way)
+    return result
+
+
+def account_of(product: CompiledProduct, source: Source) -> Account:
+    """The account that files belong to, with the settings of its binding, without its credentials.
+
+    Where no manifest binds it, its settings are the form's defaults, and required ones are not there.
+
+    Raises:
+        UsageError: no such connector, or the product has several accounts and none is named.
+        BatutaError: the settings do not fit.
+    """
+    speaker = connector_named(source.connector)
+    bindings = _bindings(product, source)
+    if len(bindings) > 1:
+        names = ", ".join(binding.account or "(without a name)" for _, binding in bindings)
+        message = f"product {product.name} has several accounts of {source.connector}: {names}"
+        raise UsageError(message, hint="Name one with --account.")
+    if not bindings:
+        defaults = speaker.SETTINGS.model_construct()
+        return Account(product.name, source.connector, source.account, defaults, {})
+    index, binding = bindings[0]
+    settings = read_settings(speaker, binding, f"Product {product.name}: spec.connectors[{index}]")
+    return Account(product.name, source.connector, binding.account, settings, {})
+
+
+def _ingest_own(
+    own: ModuleType,
+    path: Path,
+    account: Account,
+    settings: Settings,
+    landing: Landing,
+    conn: Connection,
+    source: Source,
+    result: Ingested,
+) -> None:
+    """Land files in a form of the connector's own: messages, or states that are read by a poll."""
+    parse = connector_named(source.connector).parse
+    if hasattr(own, "read"):
+        messages = cast("MessageFiles", own).read(path, account, datetime.now(UTC))
+        deliveries = _readable(messages, str(path), result)
+        result.counts += landing.land(conn, deliveries, parse, way=source.way)
+        return
+    from sensors.pull.means import Means
+    from sensors.pull.run import poll_files
+
+    polled_account, calls = cast("StateFiles", own).as_poll(path, account)
+    url = ensure_database(settings, quiet)
+    with closing(Means.open(settings, url, application="batuta ingest", landing=landing)) as means:
+        polled = poll_files(polled_account, calls, means)
+    if polled.busy:
+        raise BatutaError("the account is being polled now", hint="Let it finish, then try again.")
+    result.counts += polled.counts
+
+
+def _is_captures(path: str) -> bool:
+    """Whether these are captured deliveries rather than files of the connector's own."""
+    return path == STDIN or Path(path).suffix.lower() in CAPTURE_SUFFIXES
+
+
+def _form(settings: Settings, product: str, source: Source) -> CaptureForm:
+    return CaptureForm(
+        product,
         source.connector,
         source.account,
         events=source.connector in UNSIGNED_FILES,
         trusted=source.trusted,
         max_body_bytes=settings.max_body_bytes,
     )
-    result = Ingested()
-    for path in paths:
-        _check_readable(path)
-    for path in paths:
-        with _opened(path) as file:
-            deliveries = _deliveries(file, path, form, result, advance)
-            result.counts += landing.land(conn, deliveries, parse, way=source.way)
-    return result
 
 
 def parse_for(settings: Settings, source: Source) -> Parse:
@@ -106,6 +178,10 @@ def parse_for(settings: Settings, source: Source) -> Parse:
     secrets, unsigned = _secrets(settings, source)
 
     def verified(delivery: Delivery) -> Parsed:
+        if FORM in delivery.headers:
+            raise Rejected(
+                "signature", f"{FORM} is a header of what BATUTA fetched itself; no vendor sends or signs it"
+            )
         try:
             speaker.verify(delivery, secrets)
         except Unsigned as error:
@@ -135,17 +211,7 @@ def _secrets(settings: Settings, source: Source) -> tuple[tuple[bytes, ...], boo
     """The secrets that may have signed, and whether unsigned deliveries are let in."""
     own = "Pass --trusted for files of your own, which skips the signature."
     product = _product(settings, source)
-    speaker = connector_named(source.connector)
-    bindings = [
-        (index, binding)
-        for index, binding in enumerate(product.connectors)
-        if binding.type == source.connector
-        and (
-            source.account is None
-            or binding.account is None
-            or speaker.same_account(binding.account, source.account)
-        )
-    ]
+    bindings = _bindings(product, source)
     if not bindings:
         raise BatutaError(
             f"product {source.product} has no connector {source.connector}"
@@ -166,6 +232,29 @@ def _secrets(settings: Settings, source: Source) -> tuple[tuple[bytes, ...], boo
     return tuple(secrets), unsigned
 
 
+def _bindings(product: CompiledProduct, source: Source) -> list[tuple[int, ConnectorBinding]]:
+    """The bindings that a source may belong to, with their places."""
+    speaker = connector_named(source.connector)
+    return [
+        (index, binding)
+        for index, binding in enumerate(product.connectors)
+        if binding.type == source.connector
+        and (
+            source.account is None
+            or binding.account is None
+            or speaker.same_account(binding.account, source.account)
+        )
+    ]
+
+
+def _readable(messages: Iterator[Delivery | BadLine], path: str, result: Ingested) -> Iterator[Delivery]:
+    for item in messages:
+        if isinstance(item, BadLine):
+            result.bad_lines.append(f"{path}:{item.number}: {item.message}")
+        else:
+            yield item
+
+
 def _deliveries(
     file: BinaryIO, path: str, form: CaptureForm, result: Ingested, advance: Advance | None
 ) -> Iterator[Delivery]:
@@ -178,12 +267,12 @@ def _deliveries(
             yield item
 
 
-def _check_readable(path: str) -> None:
+def _check_readable(path: str, *, folders: bool) -> None:
     if path == STDIN:
         return
     if not Path(path).exists():
         raise UsageError(f"{path} is not there")
-    if not Path(path).is_file():
+    if not Path(path).is_file() and not (folders and Path(path).is_dir()):
         raise UsageError(f"{path} is no file", hint="Name files of JSON lines, or - for standard input.")
 
 

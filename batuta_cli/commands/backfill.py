@@ -6,7 +6,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 
 import click
@@ -47,10 +47,13 @@ def backfill(
     """
     settings = get_settings()
     bounds = chosen_accounts(settings, product, connector, account)
-    means = Means.open(settings, ensure_database(settings, steps()), application="batuta backfill")
     months = monthly_windows(first.date(), last.date(), bounds[0].timezone)
     total = Fetched()
-    with _bar(len(months) * len(bounds)) as (told, month_done):
+    url = ensure_database(settings, steps())
+    with (
+        closing(Means.open(settings, url, application="batuta backfill")) as means,
+        _bar(len(months) * len(bounds)) as (told, month_done),
+    ):
         for bound in bounds:
             found = backfill_now(bound, months, means, again=again, told=told, window_done=month_done)
             total.counts += found.counts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ import click
 
 from batuta.errors import BatutaError, UsageError
 from batuta.manifests.bundle import bundle_path, read_bundle
-from batuta.settings import get_settings
+from batuta.settings import Settings, get_settings
 from batuta.setup_windows import LONGEST_MINUTES, open_window
 from batuta.warehouse.connection import connect
 from batuta.warehouse.database import ensure_database
@@ -55,10 +56,10 @@ def poll(product: str, connector: str, account: str | None, *, as_json: bool) ->
     """Fetch what is new now, also from an account that was stopped or is failing."""
     settings = get_settings()
     bounds = chosen_accounts(settings, product, connector, account)
-    means = Means.open(settings, ensure_database(settings, steps()), application="batuta connectors")
     failed = False
-    for bound in bounds:
-        found = poll_now(bound, means)
+    with closing(_means(settings)) as means:
+        results = [(bound, poll_now(bound, means)) for bound in bounds]
+    for bound, found in results:
         failed = failed or found.problem is not None
         counts = dataclasses.asdict(found.counts)
         if as_json:
@@ -80,10 +81,12 @@ def audit(product: str, connector: str, account: str | None, *, as_json: bool) -
     """Look at the push channels now, and mend what can be mended."""
     settings = get_settings()
     bounds = chosen_accounts(settings, product, connector, account)
-    means = Means.open(settings, ensure_database(settings, steps()), application="batuta connectors")
     sick = False
-    for bound in bounds:
-        found, problem = audit_account(bound, means, deadline=means.monotonic() + STRETCH_S)
+    with closing(_means(settings)) as means:
+        results = [
+            (bound, audit_account(bound, means, deadline=means.monotonic() + STRETCH_S)) for bound in bounds
+        ]
+    for bound, (found, problem) in results:
         sick = sick or problem is not None or any(not one.well for one in found)
         if as_json:
             channels = [{"name": one.name, "state": one.state, "detail": one.detail} for one in found]
@@ -125,6 +128,10 @@ def window(product: str, connector: str, account: str | None, *, minutes: int, a
         click.echo(json.dumps({"until": until.isoformat()}))
         return
     click.echo(f"Open until {until.astimezone():%H:%M}. Now let the vendor send its verification.")
+
+
+def _means(settings: Settings) -> Means:
+    return Means.open(settings, ensure_database(settings, steps()), application="batuta connectors")
 
 
 def _show(view: AccountView) -> None:

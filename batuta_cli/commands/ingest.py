@@ -48,8 +48,9 @@ def ingest(
 ) -> int:
     """Land files of captured deliveries: JSON lines of {"headers": {...}, "body": "..."}; - is stdin.
 
-    For the connector `events` the lines are CloudEvents. What cannot be accepted goes to quarantine with its
-    reason; what landed before is counted as duplicate.
+    For the connector `events` the lines are CloudEvents. Where a connector has files of its own, any other path
+    is read as these: mails (.eml, mbox, Maildir), a vault folder, a drive's saved pages. What cannot be accepted
+    goes to quarantine with its reason; what landed before is counted as duplicate.
     """
     settings = get_settings()
     source = Source(connector, product, account, trusted, "backfill" if way == "backfill" else "file")

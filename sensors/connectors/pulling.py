@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from batuta.errors import BatutaError
+from batuta.landing.capture import BadLine
 from batuta.landing.model import Delivery
 
 FORM: Final = "x-batuta-form"
@@ -262,6 +264,31 @@ class Tools:
     def time_left(self) -> float:
         """Seconds up to the deadline, not below 0."""
         return max(0.0, self.deadline - self.monotonic())
+
+
+class MessageFiles(Protocol):
+    """Optional module `sensors.connectors.<name>.files`: files that hold what the vendor sends, one message each."""
+
+    def read(self, path: Path, account: Account, received_at: datetime) -> Iterator[Delivery | BadLine]:
+        """The deliveries in a file or folder, in one of the connector's pulled forms, as they are read.
+
+        The settings of an account that no manifest binds are its form's defaults; required ones are not there.
+        """
+        ...
+
+
+class StateFiles(Protocol):
+    """Optional module `sensors.connectors.<name>.files`: a folder or saved pages that are read by a poll."""
+
+    def as_poll(self, path: Path, account: Account) -> tuple[Account, Calls | None]:
+        """The account, pointing at the path, and what answers its calls where that is not the vendor.
+
+        It is polled from its start, against its known items; its position at the vendor stays as it is.
+
+        Raises:
+            SourceFailed: the path does not hold what can be read.
+        """
+        ...
 
 
 class Puller(Protocol):

@@ -22,7 +22,7 @@ from batuta.secrets import resolve_secrets, store_secret
 from batuta.settings import Settings
 from sensors.connectors import CONNECTORS, fetches
 from sensors.connectors.protocol import Connector
-from sensors.connectors.pulling import Account, SourceFailed
+from sensors.connectors.pulling import Account, ConnectorSettings, SourceFailed
 
 FIRST_BACK_OFF_S: Final = 30
 LONGEST_BACK_OFF_S: Final = 3600
@@ -236,6 +236,23 @@ def wake(conn: psycopg.Connection[Any], key: Key) -> None:
     conn.execute(_WAKE, dict(zip(("product", "connector", "account"), key, strict=True)))
 
 
+def read_settings(connector: Connector, binding: ConnectorBinding, where: str) -> ConnectorSettings:
+    """The settings of a binding in the connector's own form; `where` names the binding in messages.
+
+    Raises:
+        SourceFailed: they do not fit, which `batuta validate` would have said.
+    """
+    try:
+        return connector.SETTINGS.model_validate(binding.settings)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field_name = ".".join(map(str, first["loc"]))
+        raise SourceFailed(
+            f"{where}.settings.{field_name}: {first['msg']}",
+            hint="Correct the manifest; `batuta validate` shows the place; then `batuta apply`.",
+        ) from None
+
+
 def _is_fetched(binding: ConnectorBinding, connector: Connector) -> bool:
     return fetches(connector.NAME) and bool(binding.credentials or not connector.CREDENTIALS)
 
@@ -244,15 +261,6 @@ def _account(
     product: CompiledProduct, index: int, binding: ConnectorBinding, connector: Connector, settings: Settings
 ) -> Account:
     where = f"Product {product.name}: spec.connectors[{index}]"
-    try:
-        form = connector.SETTINGS.model_validate(binding.settings)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field_name = ".".join(map(str, first["loc"]))
-        raise SourceFailed(
-            f"{where}.settings.{field_name}: {first['msg']}",
-            hint="Correct the manifest; `batuta validate` shows the place; then `batuta apply`.",
-        ) from None
     credentials = {
         name: resolve_secrets([ref], settings, where=f"{where}.credentials.{name}")[0]
         for name, ref in binding.credentials.items()
@@ -261,7 +269,7 @@ def _account(
         product=product.name,
         connector=binding.type,
         name=binding.account,
-        settings=form,
+        settings=read_settings(connector, binding, where),
         credentials=credentials,
         secrets=resolve_secrets(binding.secret_refs, settings, where=f"{where}.secretRefs"),
         public_url=settings.public_url,

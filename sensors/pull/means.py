@@ -50,19 +50,30 @@ class Means:
     puller_of: Callable[[str], Puller] = _puller_of
 
     @classmethod
-    def open(cls, settings: Settings, url: str, *, application: str = "batuta pull") -> Means:
-        """The means of an installation; `url` is its database.
+    def open(
+        cls,
+        settings: Settings,
+        url: str,
+        *,
+        application: str = "batuta pull",
+        landing: Landing | None = None,
+    ) -> Means:
+        """The means of an installation; `url` is its database, `landing` what lands already in this process.
 
         Raises:
             ContractError, KeysMissing, KeysMismatch: landing cannot work.
             UsageError: the blob store's address does not fit.
         """
-        landing = Landing.open(settings, _now)
+        landing = landing or Landing.open(settings, _now)
         return cls(
             landing=landing,
             connect=lambda: connect(url, "writer", application=application),
             blobs=open_blobs(settings, landing.keys),
         )
+
+    def close(self) -> None:
+        """Let go of the connections to vendors."""
+        self.client.close()
 
     def calls(self, deadline: float, limits: Limits | None) -> HttpCalls:
         """HTTP for one account, up to a deadline."""

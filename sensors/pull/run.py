@@ -7,6 +7,7 @@ that does not answer is an error to the caller.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from batuta.landing.store import LandingFailed
 from batuta.telemetry import get_logger
 from batuta.warehouse.connection import Connection, DatabaseUnreachable
 from sensors.connectors.pulling import (
+    Account,
+    Calls,
     Gone,
     OutOfTime,
     Page,
@@ -37,6 +40,7 @@ from sensors.connectors.pulling import (
 )
 from sensors.pull.accounts import (
     BoundAccount,
+    Key,
     begin_attempt,
     note_failure,
     note_gone,
@@ -120,9 +124,8 @@ def poll_account(
             puller = means.puller_of(bound.key[1])
             tools = _tools(bound, means, conn, puller, deadline)
             position = _position(conn, means, consumer, bound.key[0])
-            _commit_pages(
-                conn, means, bound, puller.poll(bound.account, position, tools), consumer, "poll", None, done
-            )
+            pages = puller.poll(bound.account, position, tools)
+            _commit_pages(conn, means, pages, _Sink(bound.key, consumer, "poll"), done)
             complete = tools.time_left() > 0
         except Exception as error:  # noqa: BLE001 - of foreign answers; one account must not stop the others
             return done.polled(complete=False, problem=_note(conn, bound, means, error, done))
@@ -162,7 +165,7 @@ def backfill_account(
             puller = means.puller_of(connector)
             tools = _tools(bound, means, conn, puller, deadline)
             pages = puller.backfill(bound.account, window, position, tools)
-            _commit_pages(conn, means, bound, pages, consumer, "backfill", window, done)
+            _commit_pages(conn, means, pages, _Sink(bound.key, consumer, "backfill", window), done)
             if tools.time_left() <= 0:
                 return done.polled(complete=False)
         except RateLimited as error:
@@ -176,6 +179,40 @@ def backfill_account(
         ended = window.end <= means.clock()
         with conn.transaction():
             move_cursor(conn, consumer, DONE if ended else None, product)
+        return done.polled(complete=True)
+
+
+def poll_files(
+    account: Account, calls: Calls | None, means: Means, *, progress: Progress | None = None
+) -> Polled:
+    """Poll an account that points at files from its start, against its known items; no position moves.
+
+    Args:
+        account: As `StateFiles.as_poll` gave it.
+        calls: What answers its calls; None where it makes none.
+        means: What fetching works with.
+        progress: As in `poll_account`.
+
+    Raises:
+        SourceFailed: the files are not what they should be; what was committed stays.
+        LandingFailed, KeysMismatch, DatabaseUnreachable: as `poll_account`.
+    """
+    key = account.product, account.connector, account.name or ""
+    puller = means.puller_of(account.connector)
+    with means.connect() as conn, _alone(conn, poll_consumer(*key[1:]), key[0]) as alone:
+        if not alone:
+            return Polled(busy=True)
+        done = _Progressing(progress)
+        tools = Tools(
+            calls=calls or means.calls(math.inf, None),
+            known=StoredKnown(conn, means.landing.keys, key),
+            blobs=means.blobs,
+            clock=means.clock,
+            monotonic=means.monotonic,
+            deadline=math.inf,
+            keep_secret=lambda name, value: None,
+        )
+        _commit_pages(conn, means, puller.poll(account, None, tools), _Sink(key, None, "file"), done)
         return done.polled(complete=True)
 
 
@@ -217,33 +254,36 @@ def poll_seconds(bound: BoundAccount, puller: Puller) -> int:
     return int(own or getattr(puller, "POLL_SECONDS", POLL_SECONDS))
 
 
+@dataclass(frozen=True, slots=True)
+class _Sink:
+    """Where pages go: whose they are, which position they move, how they came."""
+
+    key: Key
+    consumer: str | None
+    way: Way
+    window: Window | None = None
+
+    def count(self, page: Page) -> SourceCount:
+        return SourceCount(
+            *self.key,
+            window_start=self.window.start if self.window is not None else None,
+            window_end=self.window.end if self.window is not None else None,
+            counted=len(page.deliveries) if page.counted is None else page.counted,
+            total=page.total,
+        )
+
+
 def _commit_pages(
-    conn: Connection,
-    means: Means,
-    bound: BoundAccount,
-    pages: Iterator[Page],
-    consumer: str,
-    way: Way,
-    window: Window | None,
-    done: _Progressing,
+    conn: Connection, means: Means, pages: Iterator[Page], sink: _Sink, done: _Progressing
 ) -> None:
-    product, connector, account = bound.key
-    parse = means.parse_of(connector)
+    parse = means.parse_of(sink.key[1])
     for page in pages:
         sides = PageSides(
-            cursor=_move(page, means, consumer, product),
-            items=moves_of(page.items, bound.key),
-            count=SourceCount(
-                product=product,
-                connector=connector,
-                account=account,
-                window_start=window.start if window is not None else None,
-                window_end=window.end if window is not None else None,
-                counted=len(page.deliveries) if page.counted is None else page.counted,
-                total=page.total,
-            ),
+            cursor=_move(page, means, sink.consumer, sink.key[0]) if sink.consumer is not None else None,
+            items=moves_of(page.items, sink.key),
+            count=sink.count(page),
         )
-        done.add(means.landing.commit_page(conn, page.deliveries, parse, sides, way=way), page)
+        done.add(means.landing.commit_page(conn, page.deliveries, parse, sides, way=sink.way), page)
 
 
 def _move(page: Page, means: Means, consumer: str, product: str) -> CursorMove:

@@ -26,7 +26,7 @@ from sensors.connectors.pulling import Gone, Subscription, Tools, Window
 from sensors.pull.accounts import AccountState, BoundAccount, due, is_due, read_states, resume, wake
 from sensors.pull.means import Means
 from sensors.pull.positions import DONE, backfill_consumer, open_position, poll_consumer
-from sensors.pull.run import audit_account, backfill_account, poll_account
+from sensors.pull.run import audit_account, backfill_account, poll_account, poll_files
 from tests.support.landing_trials import open_landing, parse
 from tests.support.pulling import NOW, MemoryBlobs, TrialTime, shared_client
 from tests.support.toy_vendor import FIRST_AT, Fault, ToyPuller, ToyVendor, account, at, delivery
@@ -428,6 +428,22 @@ def test_two_polls_of_one_account_do_not_run_at_once(vendor: ToyVendor, means: M
     assert not poll_account(bound, replace(means, puller_of=lambda name: Meeting()), deadline=MUCH).busy
     assert seen == [True]
     assert not poll_account(bound, means, deadline=MUCH).busy
+
+
+def test_files_are_polled_from_their_start_and_leave_the_vendors_position_alone(
+    vendor: ToyVendor, means: Means, conn: Connection, landing: Landing
+) -> None:
+    bound = bound_to(vendor)
+    vendor.records = [1, 2, 3, 4]
+    poll_account(bound, means, deadline=MUCH)
+    with ToyVendor() as saved:
+        saved.records = [3, 4, 5, 6, 7]
+        found = poll_files(account(saved), None, means)
+
+    assert (found.counts.landed, found.counts.duplicate, found.complete) == (3, 2, True)
+    assert landed(conn) == [1, 2, 3, 4, 5, 6, 7]
+    assert position(conn, landing) == 4
+    assert state(conn, bound).failures == 0
 
 
 def test_an_audit_is_recorded_as_a_whole(vendor: ToyVendor, means: Means, conn: Connection) -> None:
