@@ -15,12 +15,12 @@ from urllib.parse import urlencode
 
 from sensors.connectors.graph import client, subscriptions
 from sensors.connectors.graph.client import Graph, document
-from sensors.connectors.onedrive import window
 from sensors.connectors.onedrive.changes import Announcer
 from sensors.connectors.onedrive.place import RESYNCS_AT_MOST, Place
 from sensors.connectors.onedrive.rounds import NextPage, Round
 from sensors.connectors.onedrive.settings import OneDriveSettings
 from sensors.connectors.onedrive.tree import SELECTED
+from sensors.connectors.onedrive.window import Reading
 from sensors.connectors.pulling import (
     Account,
     Answer,
@@ -65,13 +65,13 @@ def poll(account: Account, position: Any, tools: Tools) -> Iterator[Page]:
             return
 
 
-def backfill(account: Account, span: Window, position: Any, tools: Tools) -> Iterator[Page]:
-    """The files that were last modified within the window, out of a full enumeration; see `window`."""
+def backfill(account: Account, window: Window, position: Any, tools: Tools) -> Iterator[Page]:
+    """The files that were last modified within the window, out of a full enumeration; see `Reading`."""
     settings = settings_of(account)
     graph = Graph(account, settings, tools)
     drive = _drive(graph, settings)
-    reading = window.Reading(account, settings, graph, tools, drive, start_link(graph, settings))
-    yield from reading.pages(span, position)
+    reading = Reading(account, settings, graph, tools, drive, start_link(graph, settings))
+    yield from reading.pages(window, position)
 
 
 def audit(account: Account, tools: Tools) -> tuple[Subscription, ...]:
@@ -99,7 +99,7 @@ def _begin(graph: Graph, settings: OneDriveSettings, position: Any) -> Place:
     """The place a position holds; the beginning for none, and for one of another drive."""
     start = start_link(graph, settings)
     if not isinstance(position, dict):
-        return Place(settings.drive, _drive(graph, settings), start)
+        return Place(settings.drive, _drive(graph, settings), start, full=not settings.saved)
     place = Place.from_json(position)
     if place.of != settings.drive:
         return Place(settings.drive, _drive(graph, settings), start, scan=place.scan + 1)

@@ -89,6 +89,8 @@ class Round:
         """Know an item as Graph tells it, and announce what that means for a file."""
         before = self._tree.get(node.id)
         alive = before is not None and not before.gone
+        if self._announcer.settings.saved and before is not None and _is_older(node, before):
+            return
         if node.gone:
             if alive and before is not None:
                 self._remove(before)
@@ -219,6 +221,11 @@ class Round:
         return Page(
             tuple(self._deliveries), self.place.to_json(), self._tree.changes, counted=counted, note=note
         )
+
+
+def _is_older(node: Node, known: Node) -> bool:
+    """Whether an item was modified before its known state; times of one source are of one form."""
+    return not node.gone and node.modified is not None and node.modified < (known.modified or "")
 
 
 def _folders_first(node: Node) -> tuple[bool, bool]:

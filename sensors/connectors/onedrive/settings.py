@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field, StringConstraints
 
@@ -36,6 +36,8 @@ class LabelRule(ConnectorSettings):
 
 class OneDriveSettings(GraphSettings):
     """Which drive is read, and what its files are called and labelled."""
+
+    saved: ClassVar[bool] = False
 
     drive: str = Field(
         default=OWN_DRIVE,
@@ -72,6 +74,12 @@ class OneDriveSettings(GraphSettings):
     def personal(self, path: str) -> bool:
         """Whether settings say that a file holds personal data."""
         return self.pii or any(rule.pii and rule.takes_in(path) for rule in self.labels)
+
+
+class SavedSettings(OneDriveSettings):
+    """The settings while saved pages are read, which show the drive in part and as it was."""
+
+    saved: ClassVar[bool] = True
 
 
 def _folders_below(root: str, path: str) -> list[str]:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -191,7 +192,9 @@ AnyHistory.TestCase.settings = settings(max_examples=60, stateful_step_count=25,
 TestAnyHistory = AnyHistory.TestCase
 
 
-def test_what_follows_from_a_large_folder_comes_in_pages_of_bounded_size(monkeypatch):
+def test_what_follows_from_a_large_folder_comes_in_pages_of_bounded_size(
+    monkeypatch: pytest.MonkeyPatch,
+):
     monkeypatch.setattr(rounds, "CHANGES_AT_MOST", 3)
     service = Service()
     account, known = drive_account(service.url), MemoryKnown()
