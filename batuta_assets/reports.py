@@ -4,13 +4,15 @@ When it has succeeded, the pipeline's cursor moves to the run's batch: what came
 """
 
 from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import psycopg
 
 from batuta.landing.cursors import move_cursor
-from batuta.manifests.graph import CompiledAsset, CompiledGraph
+from batuta.manifests.graph import CompiledAsset, CompiledGraph, CompiledProduct
 from batuta.settings import Settings
 from batuta_assets.ingest import cursor_name, pipeline_cursor
 from batuta_assets.order import step_tags
@@ -59,6 +61,7 @@ def report_asset(asset: CompiledAsset, graph: CompiledGraph) -> dg.AssetsDefinit
                 runtime.now,
             )
             events = _advance(conn, scope, batch)
+        notes = put_into_vaults(scope.product, scope.pipeline.family, scope.day, published.note)
         yield dg.MaterializeResult(
             metadata={
                 "report": dg.MetadataValue.path(str(published.path)),
@@ -69,6 +72,7 @@ def report_asset(asset: CompiledAsset, graph: CompiledGraph) -> dg.AssetsDefinit
                 "delivery": published.delivery_state,
                 "events_taken": events,
                 "batch_to": batch,
+                "vaults": "; ".join(notes) or "none",
                 "preview": dg.MetadataValue.md(_preview(scope, settings)),
             },
             data_version=dg.DataVersion(published.digest),
@@ -81,6 +85,28 @@ def report_asset(asset: CompiledAsset, graph: CompiledGraph) -> dg.AssetsDefinit
         )
 
     return report
+
+
+def put_into_vaults(product: CompiledProduct, family: str, day: date, note: str) -> list[str]:
+    """Write a review into the product's Obsidian vaults that want it; where each went, or why it did not."""
+    from sensors.connectors import obsidian
+    from sensors.connectors.obsidian.export import VaultUnwritable, write_note
+
+    said: list[str] = []
+    for binding in product.connectors:
+        if binding.type != obsidian.NAME:
+            continue
+        settings = obsidian.Settings.model_validate(binding.settings)
+        if not settings.reports_folder:
+            continue
+        properties = {"product": product.name, "report": family, "day": day.isoformat()}
+        name = f"{product.name} {family} {day.isoformat()}"
+        try:
+            vault = Path(settings.path).expanduser()
+            said.append(str(write_note(vault, settings.reports_folder, name, note, properties)))
+        except VaultUnwritable as error:
+            said.append(f"not written: {error.message}; {error.hint}")
+    return said
 
 
 def _advance(conn: psycopg.Connection[Any], scope: Scope, batch: int) -> int:

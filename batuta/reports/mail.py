@@ -16,13 +16,13 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Final
 
-from batuta.facts import format_fact
 from batuta.reports import charts
 from batuta.reports.figures import review_charts
 from batuta.reports.formats import long_date
 from batuta.reports.ledger import plain_words
-from batuta.reports.model import CAMPAIGN, KPI_REVIEW, PLAYBOOK, RECONCILE, Picture, Review, ReviewInputs
+from batuta.reports.model import Picture, Review, ReviewInputs
 from batuta.reports.page import PageModel
+from batuta.reports.told import kpi_rows, told
 from batuta.reports.words import words_of
 
 WIDTH: Final = 76
@@ -94,23 +94,9 @@ def plain_text(inputs: ReviewInputs, review: Review) -> str:
     else:
         said.append(words["nothing_to_note"])
     said += ["", *_heading(words["kpis"]), *_kpi_lines(model)]
-    for skill, title in (
-        (KPI_REVIEW, words["anomalies"]),
-        (RECONCILE, words["reconcile"]),
-        (PLAYBOOK, words["customers"]),
-        (CAMPAIGN, words["campaign"]),
-    ):
-        analysis = inputs.analyses.get(skill)
-        if analysis is None:
-            continue
-        texts = (
-            [anomaly["explanation"]["text"] for anomaly in analysis.output["anomalies"]] or [None]
-            if skill == KPI_REVIEW
-            else list(analysis.narrative)
-        )
+    for title, paragraphs in told(inputs):
         said += ["", *_heading(title)]
-        for text in texts:
-            paragraph = words["anomalies_none"] if text is None else plain_words(text, analysis, locale)
+        for paragraph in paragraphs:
             said += [*textwrap.wrap(paragraph, WIDTH), ""]
         said.pop()
     said += [
@@ -128,13 +114,7 @@ def _heading(title: str) -> list[str]:
 
 
 def _kpi_lines(model: PageModel) -> list[str]:
-    locale, words = model.locale, model.words
-    rows: list[tuple[str, str, str]] = []
-    for series in model.inputs.series:
-        value, change = model.own.get(f"{series.kpi}.value"), model.own.get(f"{series.kpi}.change")
-        shown = format_fact(value, locale) if value else words["no_value"]
-        moved = f"({model.change_text(series)} {words['week_before']})" if change and value else ""
-        rows.append((series.title, shown, moved))
+    rows = kpi_rows(model)
     names = max((len(name) for name, _, _ in rows), default=0)
     values = max((len(value) for _, value, _ in rows), default=0)
     return [f"{name:<{names}}  {value:>{values}}  {moved}".rstrip() for name, value, moved in rows]

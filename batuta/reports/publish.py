@@ -15,6 +15,7 @@ from batuta.reports.mail import write_letter
 from batuta.reports.model import ProductInfo
 from batuta.reports.page import build_report
 from batuta.reports.store import store_report
+from batuta.reports.told import markdown
 from batuta.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class PublishedReport:
     delivered_now: bool
     error: str | None
     title: str
+    note: str
+    """The review as Markdown, for who keeps notes."""
     health: Literal["good", "attention"]
     fact_count: int
 
@@ -106,6 +109,7 @@ def publish_daily_review(
         delivered_now=any(each.now for each in delivered),
         error=next((each.error for each in delivered if each.error), None),
         title=review.title,
+        note=markdown(inputs, review),
         health=review.health,
         fact_count=len(review.facts),
     )
