@@ -60,6 +60,9 @@ COMMANDS: Mapping[str, CommandEntry] = {
     "quarantine": CommandEntry(
         "batuta_cli.commands.quarantine:quarantine", "Look at and replay what could not land."
     ),
+    "privacy": CommandEntry(
+        "batuta_cli.commands.privacy:privacy", "Requests of persons to be told or forgotten."
+    ),
     "cursors": CommandEntry("batuta_cli.commands.cursors:cursors", "Look at and rewind reading positions."),
     "skill": CommandEntry("batuta_cli.commands.skill:skill", "List and run skills."),
     "bench": CommandEntry("batuta_cli.commands.bench:bench", "Run a benchmark against its peers."),

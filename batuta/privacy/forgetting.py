@@ -138,7 +138,7 @@ def _events_with(person: Person) -> sql.Composable:
 
 def _strip_orders(conn: psycopg.Connection[Any], person: Person) -> int:
     blank = sql.SQL(
-        "data || (select coalesce(jsonb_object_agg(name, null), '{{}}') from unnest({}) as name"
+        "data || (select coalesce(jsonb_object_agg(name, 'null'::jsonb), '{{}}') from unnest({}::text[]) as name"
     ).format(sql.Literal(list(_OF_THE_ORDER))) + sql.SQL(" where data ? name)")
     statement = sql.SQL(
         "update batuta.events set data = {} where connector = 'shopify' and dataset = 'orders' and {}"

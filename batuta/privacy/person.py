@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.policy import default
@@ -68,6 +68,24 @@ def person_of_request(
     orders = data.get("orders_to_redact") or data.get("orders_requested") or []
     found |= _of_orders(conn, product, source, [order for order in orders if isinstance(order, int)])
     found |= _of_customer_records(conn, product, source, found)
+    return Person(product, frozenset(found), frozenset(_tokens_of(conn, product, found, keys)))
+
+
+def person_known_by(
+    conn: psycopg.Connection[Any], product: str, values: Sequence[tuple[str, str]], keys: KeyRing
+) -> Person:
+    """The person of whom somebody knows these (kind, value); where a kind is an id, of any vendor's.
+
+    What their customer records add is added.
+    """
+    masker = Masker(product, keys)
+    hashes = {
+        masker.hash_value(kind, scope, value)
+        for kind, value in values
+        for scope in ("", "shopify", "github", "whatsapp")
+    }
+    found = {word for word in hashes if word is not None}
+    found |= _of_customer_records(conn, product, None, found)
     return Person(product, frozenset(found), frozenset(_tokens_of(conn, product, found, keys)))
 
 
@@ -153,12 +171,12 @@ def _of_orders(conn: psycopg.Connection[Any], product: str, source: str, orders:
 
 
 def _of_customer_records(
-    conn: psycopg.Connection[Any], product: str, source: str, known: set[str]
+    conn: psycopg.Connection[Any], product: str, source: str | None, known: set[str]
 ) -> set[str]:
     rows = conn.execute(
         """
         select data, subject, id from batuta.events
-        where product = %s and source = %s and connector = 'shopify' and dataset = 'customers'
+        where product = %s and source = coalesce(%s, source) and connector = 'shopify' and dataset = 'customers'
             and data ->> 'id' = any(%s)
         """,
         (product, source, sorted(known)),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
@@ -22,6 +23,7 @@ from batuta.keys import KeyRing
 from batuta.privacy.disclosure import disclose
 from batuta.privacy.forgetting import delete_files_with, forget_person, quarantined
 from batuta.privacy.person import Ear, Person, person_of_request
+from batuta.privacy.replacing import text_tables
 from batuta.privacy.shops import forget_shop, quarantined_of_shop
 from batuta.telemetry import get_logger
 
@@ -123,8 +125,11 @@ def carry_out_requests(
         conn.commit()
         for request in found:
             _carry_out(conn, request, keys, home, places, clock)
-        done = {request.key for request in found}
-        return [request for request in requests(conn, everything=True) if request.key in done]
+        tried = {request.key for request in found}
+        outcome = [request for request in requests(conn, everything=True) if request.key in tried]
+        conn.commit()
+        _sweep(conn, outcome)
+        return outcome
     finally:
         conn.rollback()
         conn.execute("select pg_advisory_unlock(%s)", (_LOCK,))
@@ -144,7 +149,7 @@ def forget_by_hand(
     conn.commit()
     with conn.transaction():
         counts = forget_person(conn, person, keys, folders, held)
-        counts["disclosures deleted"] = delete_files_with(home / "privacy", person.words)
+        counts |= _delete_disclosures(home, person)
         conn.execute(
             """
             insert into batuta.privacy_requests
@@ -198,6 +203,21 @@ def _carry_out(
             )
 
 
+def _sweep(conn: psycopg.Connection[Any], outcome: list[PrivacyRequest]) -> None:
+    """Free what deleted and changed rows left behind in their tables, so that it is written over."""
+    changed = {
+        place for request in outcome if request.kind != "disclose_person" for place in request.counts or {}
+    }
+    tables = [table for table in text_tables(conn) if table.label in changed]
+    conn.commit()
+    conn.autocommit = True
+    try:
+        for table in tables:
+            conn.execute(sql.SQL("vacuum {}").format(table.identifier))
+    finally:
+        conn.autocommit = False
+
+
 def _forget_person(
     conn: psycopg.Connection[Any],
     request: PrivacyRequest,
@@ -210,8 +230,13 @@ def _forget_person(
 ) -> None:
     with conn.transaction():
         counts = forget_person(conn, person, keys, folders, held)
-        counts["disclosures deleted"] = delete_files_with(home / "privacy", person.words)
+        counts |= _delete_disclosures(home, person)
         _finish(conn, request, counts, person.digest(keys), now)
+
+
+def _delete_disclosures(home: Path, person: Person) -> dict[str, int]:
+    deleted = delete_files_with(home / "privacy", person.words)
+    return {"disclosures": deleted} if deleted else {}
 
 
 def _forget_shop(
