@@ -251,6 +251,16 @@ ROWS: Final = (
         _whatsapp(f"status.{kind}", "statuses", "status", "{keyed hash of the wamid}:{status}:{timestamp}")
         for kind in ("sent", "delivered", "read", "played", "failed", "deleted")
     ),
+    EventType(
+        "com.whatsapp.media.stored",
+        "GET /{media id}",
+        "whatsapp",
+        "media",
+        "whatsapp.media",
+        "the message's subject",
+        "media:{media id}",
+        "when it was stored",
+    ),
     _whatsapp("*", "other", "other", "keyed hash of entry, field and value"),
     *(
         _notion(kind, "{page}:{last_edited_time}:{content hash}", when)

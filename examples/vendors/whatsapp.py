@@ -16,6 +16,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from examples.vendors.serving import Served
 
 NUMBER_ID: Final = "106540352242922"
 BUSINESS: Final = "102290129340398"
@@ -82,6 +88,40 @@ def signed(body: bytes, secret: bytes) -> dict[str, str]:
     """The headers of a delivery."""
     digest = hmac.digest(secret, body, "sha256").hex()
     return {"content-type": "application/json", "x-hub-signature-256": f"sha256={digest}"}
+
+
+class WhatsApp(Served):
+    """Meta's Graph API as far as media and subscriptions go."""
+
+    def __init__(self, *, port: int = 0) -> None:
+        self.media: dict[str, bytes] = {}
+        self.subscribed: list[Json] = []
+        routes = [
+            Route("/{media}", self._describe),
+            Route("/content/{media}", self._content),
+            Route("/{business}/subscribed_apps", self._apps, methods=["GET", "POST"]),
+        ]
+        super().__init__(Starlette(routes=routes), port)
+
+    async def _describe(self, request: Request) -> Response:
+        content = self.media.get(request.path_params["media"])
+        if content is None:
+            error = {"code": 100, "message": "Unsupported get request. Object does not exist"}
+            return JSONResponse({"error": error}, 400)
+        media = request.path_params["media"]
+        described = {"url": f"{self.url}/content/{media}", "mime_type": "image/jpeg", "id": media}
+        return JSONResponse(described | {"sha256": hashlib.sha256(content).hexdigest()})
+
+    async def _content(self, request: Request) -> Response:
+        if not request.headers.get("authorization", "").startswith("Bearer "):
+            return Response(status_code=401)
+        return Response(self.media[request.path_params["media"]], media_type="image/jpeg")
+
+    async def _apps(self, request: Request) -> Response:
+        if request.method == "POST":
+            self.subscribed.append({"whatsapp_business_api_data": {"id": "1", "name": "BATUTA"}})
+            return JSONResponse({"success": True})
+        return JSONResponse({"data": self.subscribed})
 
 
 def serve(arguments: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ rows of a page; what it knows of a state feed are items, sealed by landing. No D
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from pydantic.alias_generators import to_camel
 from batuta.errors import BatutaError
 from batuta.landing.capture import BadLine
 from batuta.landing.model import Delivery
+from batuta.landing.reader import LoggedEvent
 
 FORM: Final = "x-batuta-form"
 """Header that says which form a pulled delivery has. The gateway takes no header of this name from outside."""
@@ -243,6 +244,18 @@ class Blobs(Protocol):
         ...
 
 
+class Landed(Protocol):
+    """The event log, as a puller may read it."""
+
+    def __call__(self, after_batch: int, types: Sequence[str], limit: int) -> Sequence[LoggedEvent]:
+        """Events of these types in the batches after one, in order, whole batches only."""
+        ...
+
+
+def _nothing_landed(*_: object, **__: object) -> Sequence[LoggedEvent]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What a puller works with.
@@ -260,6 +273,8 @@ class Tools:
     deadline: float
     keep_secret: Callable[[str, bytes], None]
     """Keeps a credential that the vendor has renewed (a refresh token), under its name."""
+    landed: Landed = _nothing_landed
+    """What of this product's events has landed, for a connector that fetches what its deliveries only point at."""
 
     def time_left(self) -> float:
         """Seconds up to the deadline, not below 0."""

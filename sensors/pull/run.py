@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any, Final
@@ -23,6 +24,7 @@ from batuta.errors import BatutaError
 from batuta.keys import KeysMismatch
 from batuta.landing.cursors import get_cursor, move_cursor
 from batuta.landing.model import CursorMove, LandingCounts, PageSides, SourceCount, Way
+from batuta.landing.reader import LoggedEvent, read
 from batuta.landing.store import LandingFailed
 from batuta.telemetry import get_logger
 from batuta.warehouse.connection import Connection, DatabaseUnreachable
@@ -306,7 +308,15 @@ def _tools(bound: BoundAccount, means: Means, conn: Connection, puller: Puller, 
         monotonic=means.monotonic,
         deadline=deadline,
         keep_secret=bound.keep_secret,
+        landed=partial(_landed, conn, bound.key[0]),
     )
+
+
+def _landed(
+    conn: Connection, product: str, after_batch: int, types: Sequence[str], limit: int
+) -> list[LoggedEvent]:
+    with conn.transaction():
+        return read(conn, after_batch, product=product, types=types, limit=limit)
 
 
 @contextmanager

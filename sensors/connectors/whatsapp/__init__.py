@@ -16,12 +16,13 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
+from pydantic import Field
 
 from batuta.events.types import lookup
 from batuta.landing.model import Candidate, Delivery, Parsed, Rejected
 from sensors.connectors import signature
 from sensors.connectors.protocol import Asked, BadSignature, Reply
-from sensors.connectors.pulling import ConnectorSettings
+from sensors.connectors.pulling import FORM, ConnectorSettings
 from sensors.connectors.reading import JsonObject, build, json_object, number_at, object_at, text_at
 from sensors.connectors.whatsapp.messages import message_data, status_data
 
@@ -32,9 +33,15 @@ SIGNATURE: Final = "x-hub-signature-256"
 REQUIRED_HEADERS: Final = (SIGNATURE,)
 MAX_BODY_BYTES: Final = 3 * 1024 * 1024
 CREDENTIALS: Final[Mapping[str, str]] = MappingProxyType(
-    {"verifyToken": "word of your own that Meta repeats when the webhook is set up"}
+    {
+        "verifyToken": "word of your own that Meta repeats when the webhook is set up",
+        "accessToken": "token of a system user, to fetch media and look after the subscription",
+    }
 )
+STORED: Final = "stored"
+"""Form of a pulled delivery: what became of a medium."""
 MESSAGES: Final = "messages"
+MEDIA: Final = "media"
 STATUSES: Final = "statuses"
 OTHER: Final = "other"
 _KINDS: Final[Mapping[str, str]] = MappingProxyType({"edit": "edited", "revoke": "revoked"})
@@ -43,7 +50,22 @@ _NUMBER_ID: Final = re.compile(r"[0-9]{1,40}")
 
 
 class Settings(ConnectorSettings):
-    """Nothing: an account is the id of a phone number or of a business account, and Meta only sends."""
+    """What may be set for an account, which is the id of a phone number or of a business account."""
+
+    api_url: str = Field(default="https://graph.facebook.com/v23.0", description="Address of the Graph API.")
+    business_account: str | None = Field(
+        default=None, description="Id of the business account whose subscription is looked after."
+    )
+    fetch_media: bool = Field(
+        default=False, description="Fetch pictures, recordings and documents, and keep them encrypted."
+    )
+    poll_seconds: int = Field(default=60, ge=10, description="Seconds between two looks for media.")
+
+    def lacking(self, credentials: frozenset[str]) -> str | None:
+        """Fetching takes a token."""
+        if (self.fetch_media or self.business_account) and "accessToken" not in credentials:
+            return "fetching takes the credential accessToken: add credentials: {accessToken: {file: NAME}}"
+        return None
 
 
 SETTINGS: Final = Settings
@@ -84,6 +106,8 @@ def parse(delivery: Delivery) -> Parsed:
         Rejected: the body is no JSON object, is of another account, or one of its parts lacks an id or a time.
     """
     document = json_object(delivery.body)
+    if delivery.headers.get(FORM) == STORED:
+        return _stored(delivery, document)
     if text_at(document, "object") != "whatsapp_business_account":
         raise Rejected("shape", "must be whatsapp_business_account", field="object")
     candidates: list[Candidate] = []
@@ -100,6 +124,21 @@ def parse(delivery: Delivery) -> Parsed:
 def same_account(configured: str, named: str) -> bool:
     """Whether both are one id."""
     return configured.strip() == named.strip()
+
+
+def _stored(delivery: Delivery, document: JsonObject) -> Parsed:
+    media, source = text_at(document, "media"), text_at(document, "source")
+    if media is None or source is None:
+        raise Rejected("identity", "the id of the medium or its source is missing", field="media")
+    event = build(
+        id=f"media:{media}",
+        source=source,
+        type="com.whatsapp.media.stored",
+        time=delivery.received_at,
+        subject=text_at(document, "message"),
+        data=document,
+    )
+    return Parsed((Candidate(event=event, dataset=MEDIA, connector=NAME),), MEDIA)
 
 
 def _changed(delivery: Delivery, entry: JsonObject, field: str, value: JsonObject) -> Iterator[Candidate]:
