@@ -234,9 +234,14 @@ def short_digest(*parts: str) -> bytes:
     return hashlib.blake2b("\x00".join(parts).encode(), digest_size=DIGEST_BYTES).digest()
 
 
+def begin_digest(*parts: str) -> hashlib.blake2b:
+    """A `short_digest` whose first parts are known; a copy of it is to be fed the others, joined by NUL."""
+    return hashlib.blake2b("".join(f"{part}\x00" for part in parts).encode(), digest_size=DIGEST_BYTES)
+
+
 def format_time(moment: datetime) -> str:
     """RFC 3339 in UTC, with as many digits as the moment has."""
-    return f"{moment.astimezone(UTC).isoformat()[:-6]}Z"
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
 
 
 def _utc(moment: datetime) -> datetime:

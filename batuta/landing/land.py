@@ -6,7 +6,7 @@ of them in chunks, preparing the next chunk while the database works on the last
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Final
@@ -22,10 +22,11 @@ from psycopg.errors import (
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from batuta.contracts.applied import contracts_in_force
-from batuta.contracts.contract import Contracts
+from batuta.contracts.contract import Contract, Contracts
 from batuta.keys import KeyRing, bind_keys
 from batuta.landing.items import seal_moves
 from batuta.landing.model import (
+    BusMove,
     CursorMove,
     Delivery,
     LandingCounts,
@@ -40,7 +41,7 @@ from batuta.landing.prepare import NOTHING, Preparation, Prepared
 from batuta.landing.quarantine import QuarantineEntry, seal, unseal
 from batuta.landing.sides import Chunk
 from batuta.landing.store import LandingFailed, Writer, Written
-from batuta.policy.decision import DefaultPolicy, Policy
+from batuta.policy.decision import Decision, DefaultPolicy, Policy
 from batuta.settings import Settings
 
 CHUNK_DELIVERIES: Final = 5000
@@ -76,6 +77,11 @@ class Landing:
         """Everything up to the database: parse, contract, policy, mask. Never raises for bad input."""
         return self._preparation.prepare(delivery, parse)
 
+    @property
+    def decisions(self) -> Mapping[bytes, tuple[Decision, Contract]]:
+        """The decisions made here so far, by id, each with its contract."""
+        return self._preparation.decisions
+
     def refuse(self, delivery: Delivery, rejection: Rejected) -> Prepared:
         """A delivery that goes to quarantine unread, for example for its signature."""
         return self._preparation.refuse(delivery, rejection)
@@ -87,6 +93,7 @@ class Landing:
         *,
         way: Way,
         cursor: CursorMove | None = None,
+        bus: tuple[BusMove, ...] = (),
     ) -> list[Outcome]:
         """Commit prepared deliveries in one transaction; what became of each.
 
@@ -95,13 +102,14 @@ class Landing:
             prepared: At least one, or none with a cursor to move.
             way: How they came.
             cursor: A position to commit with them.
+            bus: Places on the bus to commit with them; `LandingFailed` if another consumer has moved one of them.
 
         Raises:
             LandingFailed: the database did not take them; none of them landed, or the connection was lost while
                 committing and all may have. To land them again is always safe.
             KeysMismatch: the database was filled with other master keys.
         """
-        return _outcomes(*self._commit(conn, prepared, way=way, page=PageSides(cursor, None, None)))
+        return _outcomes(*self._commit(conn, prepared, way=way, page=PageSides(cursor, None, None, bus)))
 
     def _commit(
         self,
@@ -130,6 +138,7 @@ class Landing:
                 self._clock(),
                 items,
                 page.count,
+                page.bus,
             )
             written = self._write(conn, chunk)
         except psycopg.Error as error:
@@ -274,7 +283,7 @@ def _chunks(prepared: Iterable[Prepared], most: int) -> Iterator[tuple[list[Prep
                 yield waiting, False
             waiting, current, size = current, [], 0
         current.append(item)
-        size += sum(len(row.line) for row in item.rows) + (len(item.held.delivery.body) if item.held else 0)
+        size += sum(len(row.data) for row in item.rows) + (len(item.held.delivery.body) if item.held else 0)
     if waiting is not None:
         yield waiting, False
     yield current, True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from batuta.errors import BatutaError
 from batuta.events.event import Event
@@ -27,8 +27,7 @@ class Delivery:
     received_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """One event a connector read from a delivery, not yet checked against its contract.
 
     `entity` and `version` are the second key: what is pulled is a duplicate where they have landed before.
@@ -44,8 +43,7 @@ class Candidate:
     hashed: frozenset[HashedAttribute] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(NamedTuple):
     """A connector's reading of one delivery.
 
     `filtered` counts what the connector knows and leaves out on purpose (a ping); `note` says why. `wakes` says that
@@ -124,12 +122,23 @@ class SourceCount:
 
 
 @dataclass(frozen=True, slots=True)
+class BusMove:
+    """How far one partition of the bus is landed: from `start` (None: from its beginning) up to, without, `next`."""
+
+    topic: str
+    partition: int
+    start: int | None
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
 class PageSides:
     """What is committed with the rows of a page, in the same transaction: position, known items, completeness."""
 
     cursor: CursorMove | None
     items: ItemMoves | None
     count: SourceCount | None
+    bus: tuple[BusMove, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,20 +5,21 @@ What comes out holds no personal data in clear but in `Held`, whose delivery is 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
+from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 import orjson
 
 from batuta.contracts.contract import Contract, Contracts, NoContract
 from batuta.contracts.plan import ContractViolation, Plan, Program, write_program
-from batuta.events.event import DIGEST_BYTES, Event, InvalidEvent, event_key, short_digest
+from batuta.events.event import DIGEST_BYTES, Event, Extension, InvalidEvent, begin_digest
 from batuta.keys import KeyRing
 from batuta.landing.model import Candidate, Delivery, LandingCounts, Parse, Rejected
+from batuta.landing.rows import Lane, Row, microseconds
 from batuta.policy.decision import Decision, Policy
 from batuta.privacy.masking import Mask, Masker, Tally, VaultRow
 from batuta.privacy.text import find
@@ -30,17 +31,6 @@ _HOST: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://(?:[^/?#@]*(?:/|$))?")
 # \u0000 in written JSON, unless the backslash is itself escaped: jsonb cannot hold that character.
 _NUL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 _REPLACEMENT: Final = rb"\1\\ufffd"
-_COPY_ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-_NULL: Final = "\\N"
-
-
-class Row(NamedTuple):
-    """One event, as a line of COPY text without its number."""
-
-    key: bytes
-    entity_version: bytes | None
-    event_id: str
-    line: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +58,14 @@ class Prepared:
     """The account (its name, "" without one) that the delivery says has news to be pulled."""
 
 
-class _Lane(NamedTuple):
-    """Everything that is the same for all events of one product, type, connector and dataset."""
+class _Track(NamedTuple):
+    """How the events of one lane become rows; the digests are begun, and are copied before they are fed."""
 
+    lane: Lane
     plan: Plan
-    decision: Decision
-    columns: str
     scan: Mask | None
+    key: blake2b
+    version: blake2b
 
 
 class Preparation:
@@ -85,10 +76,10 @@ class Preparation:
         self._policy = policy
         self._keys = keys
         self._maskers: dict[str, Masker] = {}
-        self._body_keys: dict[str, bytes] = {}
+        self._body_digests: dict[str, blake2b] = {}
         self._programs: dict[tuple[str, str, tuple[tuple[str, str], ...]], Program] = {}
-        self._lanes: dict[tuple[str, str, str, str], _Lane] = {}
-        self._received: tuple[datetime | None, str] = (None, "")
+        self._tracks: dict[tuple[str, str, str, str], _Track] = {}
+        self._received: tuple[datetime | None, int] = (None, 0)
         self._log = get_logger("landing")
         self.decisions: dict[bytes, tuple[Decision, Contract]] = {}
 
@@ -144,63 +135,43 @@ class Preparation:
         if candidate.hashed:
             candidate = _hash_attributes(candidate, self._masker(product))
         event = candidate.event
-        lane = self._lanes.get((product, event.type, candidate.connector, candidate.dataset))
-        if lane is None:
-            lane = self._open_lane(product, candidate)
+        track = self._tracks.get((product, event.type, candidate.connector, candidate.dataset))
+        if track is None:
+            track = self._open_track(product, candidate)
         try:
-            data, tally = lane.plan.apply(event.data)
+            data, tally = track.plan.apply(event.data)
         except ContractViolation as violation:
             raise Rejected("contract", str(violation), field=violation.field_path or None) from None
         payload = _write_json(data)
-        subject, extensions = self._attributes(event, lane, tally)
+        subject, extensions = event.subject, event.extensions
+        if track.scan is not None:
+            subject, extensions = _scan_attributes(event, track.scan, tally)
         if tally.tokens:
             tokens |= tally.tokens
-        key = event_key(product, event.source, event.id)
-        version = (
-            short_digest(product, candidate.dataset, candidate.entity, candidate.version)
-            if candidate.entity is not None and candidate.version is not None
-            else None
-        )
+        key = track.key.copy()
+        key.update(f"{event.source}\x00{event.id}".encode())
+        version = None
+        if candidate.entity is not None and candidate.version is not None:
+            version = track.version.copy()
+            version.update(f"{candidate.entity}\x00{candidate.version}".encode())
         trace = delivery.headers.get("traceparent") or event.extensions.get("traceparent")
-        head = "\t".join(
-            (
-                f"\\\\x{key.hex()}",
-                f"\\\\x{version.hex()}" if version else _NULL,
-                f"\\\\x{self._body_digest(delivery)}",
-                self._received_at(delivery),
-                _copy(event.source),
-                _copy(event.id),
-                _NULL if subject is None else _copy(subject),
-                event.time.isoformat(),
-                lane.columns,
-                trace if isinstance(trace, str) and _TRACE.fullmatch(trace) else _NULL,
-                extensions,
-                str(tally.dropped),
-                "",
-            )
+        return Row(
+            key.digest(),
+            version.digest() if version is not None else None,
+            self._body_digest(delivery),
+            self._received_at(delivery),
+            microseconds(event.time),
+            track.lane,
+            tally.dropped,
+            event.id,
+            event.source,
+            subject,
+            trace if isinstance(trace, str) and _TRACE.fullmatch(trace) else None,
+            _write_json(dict(extensions)).decode() if extensions else None,
+            payload,
         )
-        if b"\\" in payload:
-            payload = payload.replace(b"\\", b"\\\\")
-        return Row(key, version, event.id, b"\t%b%b\n" % (head.encode(), payload))
 
-    def _attributes(self, event: Event, lane: _Lane, tally: Tally) -> tuple[str | None, str]:
-        """Subject and extensions as they may be stored: searched for personal data where a producer wrote them."""
-        subject, extensions = event.subject, event.extensions
-        if lane.scan is not None:
-            for name, value in (("id", event.id), ("source", event.source)):
-                if any(not value[span.start : span.end].isalnum() for span in find(value)):
-                    raise Rejected(
-                        "personal_attribute",
-                        f"{name} looks like personal data; use an opaque one",
-                        field=name,
-                    )
-            subject = lane.scan(subject, tally)
-            if extensions:
-                scan = lane.scan
-                extensions = {k: scan(v, tally) if isinstance(v, str) else v for k, v in extensions.items()}
-        return subject, _copy(orjson.dumps(dict(extensions)).decode()) if extensions else _NULL
-
-    def _open_lane(self, product: str, candidate: Candidate) -> _Lane:
+    def _open_track(self, product: str, candidate: Candidate) -> _Track:
         event_type = candidate.event.type
         try:
             contract = self._contracts.for_type(event_type)
@@ -216,16 +187,23 @@ class Preparation:
                 "policy", f"policy {decision.policy} does not allow this: {'; '.join(decision.reasons)}"
             )
         masker = self._masker(product)
-        columns = (product, event_type, candidate.connector, candidate.dataset, contract.reference)
-        lane = _Lane(
+        track = _Track(
+            Lane(
+                product,
+                event_type,
+                candidate.connector,
+                candidate.dataset,
+                contract.reference,
+                decision.id,
+            ),
             self._program(contract, decision.rules).bind(masker),
-            decision,
-            "\t".join((*map(_copy, columns), f"\\\\x{decision.id.hex()}")),
             masker.rule("text", "hash") if candidate.connector == "events" else None,
+            begin_digest(product),
+            begin_digest(product, candidate.dataset),
         )
         self.decisions[decision.id] = (decision, contract)
-        self._lanes[product, event_type, candidate.connector, candidate.dataset] = lane
-        return lane
+        self._tracks[product, event_type, candidate.connector, candidate.dataset] = track
+        return track
 
     def _program(self, contract: Contract, rules: Mapping[str, str]) -> Program:
         key = (contract.name, contract.digest, tuple(sorted(rules.items())))
@@ -241,22 +219,39 @@ class Preparation:
             masker = self._maskers[product] = Masker(product, self._keys)
         return masker
 
-    def _body_digest(self, delivery: Delivery) -> str:
-        key = self._body_keys.get(delivery.product)
-        if key is None:
-            key = self._body_keys[delivery.product] = self._keys.hmac(delivery.product, "body-digest")
-        return hashlib.blake2b(delivery.body, key=key, digest_size=DIGEST_BYTES).hexdigest()
+    def _body_digest(self, delivery: Delivery) -> bytes:
+        begun = self._body_digests.get(delivery.product)
+        if begun is None:
+            key = self._keys.hmac(delivery.product, "body-digest")
+            begun = self._body_digests[delivery.product] = blake2b(key=key, digest_size=DIGEST_BYTES)
+        digest = begun.copy()
+        digest.update(delivery.body)
+        return digest.digest()
 
-    def _received_at(self, delivery: Delivery) -> str:
-        moment, text = self._received
+    def _received_at(self, delivery: Delivery) -> int:
+        moment, since = self._received
         if delivery.received_at is not moment:
             moment = delivery.received_at
-            text = moment.astimezone(UTC).isoformat()
-            self._received = (moment, text)
-        return text
+            since = microseconds(moment)
+            self._received = (moment, since)
+        return since
 
 
 NOTHING: Final = LandingCounts()
+
+
+def _scan_attributes(event: Event, scan: Mask, tally: Tally) -> tuple[str | None, Mapping[str, Extension]]:
+    """Subject and extensions as they may be stored: searched for personal data where a producer wrote them."""
+    for name, value in (("id", event.id), ("source", event.source)):
+        if any(not value[span.start : span.end].isalnum() for span in find(value)):
+            raise Rejected(
+                "personal_attribute", f"{name} looks like personal data; use an opaque one", field=name
+            )
+    extensions = {
+        name: (scan(value, tally) or "") if isinstance(value, str) else value
+        for name, value in event.extensions.items()
+    }
+    return scan(event.subject, tally), extensions
 
 
 def _hash_attributes(candidate: Candidate, masker: Masker) -> Candidate:
@@ -279,7 +274,7 @@ def _hash_attributes(candidate: Candidate, masker: Masker) -> Candidate:
         if event.source != kept:
             event = replace(event, source=kept + hashed("source", event.source.removeprefix(kept)))
     entity = hashed("entity", candidate.entity) if candidate.entity is not None else None
-    return replace(candidate, event=event, entity=entity)
+    return candidate._replace(event=event, entity=entity)
 
 
 def _write_json(data: dict[str, Any]) -> bytes:
@@ -288,8 +283,3 @@ def _write_json(data: dict[str, Any]) -> bytes:
     except orjson.JSONEncodeError:
         raise Rejected("json", "the data is nested too deep, or holds text that is no Unicode") from None
     return _NUL.sub(_REPLACEMENT, payload) if b"\\u0000" in payload else payload
-
-
-def _copy(text: str) -> str:
-    """A text as a field of COPY."""
-    return text if text.isprintable() and "\\" not in text else text.translate(_COPY_ESCAPES)

@@ -194,11 +194,22 @@ def unseal(
         ).fetchone()
         conn.commit()
         assert row is not None
-        headers, body = _open(found, row, keys)
+        headers, body = _open(found.id, found.product, found.connector, row, keys)
         yield (
             found,
             Delivery(found.product, found.connector, found.account, headers, body, found.received_at),
         )
+
+
+def open_sealed(sealed: Sealed, keys: KeyRing) -> Delivery:
+    """The delivery in a sealed one that has not reached the database yet.
+
+    Raises:
+        QuarantineUnreadable: it was changed, or sealed with other keys.
+    """
+    row = (sealed.digest, sealed.key_id, sealed.nonce, sealed.payload)
+    headers, body = _open("a delivery", sealed.product, sealed.connector, row, keys)
+    return Delivery(sealed.product, sealed.connector, sealed.account, headers, body, sealed.received_at)
 
 
 def discard(conn: psycopg.Connection[Any], ids: list[str]) -> int:
@@ -210,14 +221,16 @@ def discard(conn: psycopg.Connection[Any], ids: list[str]) -> int:
     return cursor.rowcount
 
 
-def _open(found: QuarantineEntry, row: tuple[Any, ...], keys: KeyRing) -> tuple[Mapping[str, str], bytes]:
+def _open(
+    name: str, product: str, connector: str, row: tuple[Any, ...], keys: KeyRing
+) -> tuple[Mapping[str, str], bytes]:
     identity, key_id, nonce, payload = row
-    key = keys.aead_by_id(key_id, found.product, "quarantine")
+    key = keys.aead_by_id(key_id, product, "quarantine")
     try:
-        document = AESGCM(key).decrypt(nonce, payload, _bound_to(found.product, found.connector, identity))
+        document = AESGCM(key).decrypt(nonce, payload, _bound_to(product, connector, identity))
     except InvalidTag:
         raise QuarantineUnreadable(
-            f"the payload of {found.id} does not open: it was changed, or sealed with other keys",
+            f"the payload of {name} does not open: it was changed, or sealed with other keys",
             hint="Restore it, or the master keys it was sealed with, from a backup.",
         ) from None
     headers, body = orjson.loads(document)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import repeat
 from typing import Any, Final
 
 import orjson
@@ -16,8 +17,8 @@ from psycopg.types.json import Jsonb
 
 from batuta.contracts.contract import Contract
 from batuta.landing.items import SealedMoves, write_moves
-from batuta.landing.model import CursorMove, LandingCounts, SourceCount, Way
-from batuta.landing.prepare import Prepared
+from batuta.landing.model import BusMove, CursorMove, LandingCounts, SourceCount, Way
+from batuta.landing.prepare import NOTHING, Prepared
 from batuta.landing.quarantine import Sealed
 from batuta.policy.decision import Decision
 from batuta.privacy.masking import VaultRow
@@ -63,11 +64,18 @@ _CURSOR: Final = """
 insert into batuta.cursors (consumer, product, position, updated_at) values (%s, %s, %s, clock_timestamp())
 on conflict (consumer, product) do update set position = excluded.position, updated_at = excluded.updated_at
 """
+# Not from where it was begun: another consumer has landed the partition meanwhile. NULL ends the transaction.
+_BUS: Final = """
+insert into batuta.bus_offsets as o (topic, partition, next_offset) values (%(topic)s, %(partition)s, %(next)s)
+on conflict (topic, partition) do update
+set next_offset = case when o.next_offset is not distinct from %(start)s::bigint then excluded.next_offset end
+"""
 _WAKE: Final = """
 insert into batuta.wakeups (product, connector, account, at) values (%s, %s, %s, clock_timestamp())
 on conflict (product, connector, account) do update set at = excluded.at
 """
-# What landed is what the database says it took, in this transaction; the rest of the rows were there before.
+# A transaction's setting in which the database keeps how many rows it took; the rest of them were there before.
+LANDED: Final = "batuta.landed"
 _COMPLETENESS: Final = """
 insert into batuta.completeness (
     product, connector, account, window_start, window_end, way, counted, total, landed, duplicate, quarantined,
@@ -78,7 +86,7 @@ select
     taken.landed, %(rows)s - taken.landed, %(quarantined)s, %(filtered)s, clock_timestamp()
 from (select {landed} as landed) as taken
 """
-_COMPLETENESS_OF_ROWS: Final = _COMPLETENESS.format(landed="(select count(*) from landing_stage)::integer")
+_COMPLETENESS_OF_ROWS: Final = _COMPLETENESS.format(landed=f"current_setting('{LANDED}')::integer")
 _COMPLETENESS_OF_NONE: Final = _COMPLETENESS.format(landed="0")
 
 
@@ -94,6 +102,7 @@ class Chunk:
     now: datetime
     items: SealedMoves | None = None
     count: SourceCount | None = None
+    bus: tuple[BusMove, ...] = ()
 
 
 def write_sides(cursor: psycopg.Cursor[Any], chunk: Chunk, doubles: Sequence[int]) -> None:
@@ -102,13 +111,14 @@ def write_sides(cursor: psycopg.Cursor[Any], chunk: Chunk, doubles: Sequence[int
     Args:
         cursor: Of the transaction.
         chunk: What is landing.
-        doubles: How many rows of each delivery repeat another of the chunk.
+        doubles: How many rows of each delivery repeat another of the chunk; empty where none does.
     """
     for decision, contract in chunk.decisions:
         cursor.execute(_DECISION, _decision_values(decision, contract))
     tokens: dict[str, VaultRow] = {}
     for prepared in chunk.prepared:
-        tokens |= prepared.tokens
+        if prepared.tokens:
+            tokens |= prepared.tokens
     if tokens:
         cursor.executemany(
             _VAULT, [(t.token, t.product, t.kind, t.key_id, t.nonce, t.ciphertext) for t in tokens.values()]
@@ -120,6 +130,9 @@ def write_sides(cursor: psycopg.Cursor[Any], chunk: Chunk, doubles: Sequence[int
     if chunk.cursor is not None:
         move = chunk.cursor
         cursor.execute(_CURSOR, (move.consumer, move.product, Jsonb(move.position)))
+    for move in chunk.bus:
+        values = {"topic": move.topic, "partition": move.partition, "start": move.start, "next": move.next}
+        cursor.execute(_BUS, values)
     if chunk.items is not None:
         write_moves(cursor, chunk.items)
 
@@ -132,7 +145,7 @@ def write_quarantine(conn: psycopg.Connection[Any], chunk: Chunk) -> dict[int, p
     }
 
 
-def write_after_rows(cursor: psycopg.Cursor[Any], chunk: Chunk, *, staged: bool) -> None:
+def write_after_rows(cursor: psycopg.Cursor[Any], chunk: Chunk, *, rows: bool) -> None:
     """Write what depends on which rows were new: replays that are done, and the completeness of a page."""
     for prepared in chunk.prepared:
         if prepared.replay_of is not None and prepared.held is None:
@@ -140,7 +153,7 @@ def write_after_rows(cursor: psycopg.Cursor[Any], chunk: Chunk, *, staged: bool)
             cursor.execute(_REPLAYED, (chunk.now, keys, prepared.replay_of))
     if chunk.count is not None:
         cursor.execute(
-            _COMPLETENESS_OF_ROWS if staged else _COMPLETENESS_OF_NONE,
+            _COMPLETENESS_OF_ROWS if rows else _COMPLETENESS_OF_NONE,
             _completeness_values(chunk, chunk.count),
         )
 
@@ -164,9 +177,9 @@ def _completeness_values(chunk: Chunk, count: SourceCount) -> dict[str, Any]:
 
 def _other_counts(chunk: Chunk, doubles: Sequence[int]) -> list[tuple[Any, ...]]:
     totals: dict[tuple[str, str, str, datetime], LandingCounts] = {}
-    for prepared, doubled in zip(chunk.prepared, doubles, strict=True):
+    for prepared, doubled in zip(chunk.prepared, doubles or repeat(0, len(chunk.prepared)), strict=True):
         counts = prepared.counts
-        if doubled or counts.quarantined or counts.filtered:
+        if doubled or counts is not NOTHING:
             hour = prepared.received_at.replace(minute=0, second=0, microsecond=0)
             place = (prepared.product, prepared.connector, prepared.dataset, hour)
             totals[place] = totals.get(place, LandingCounts()) + counts + LandingCounts(duplicate=doubled)

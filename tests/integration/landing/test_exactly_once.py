@@ -3,18 +3,20 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batuta.landing.land import Landing
-from batuta.landing.model import Delivery
+from batuta.landing.model import Delivery, LandingCounts, Way
 from batuta.landing.reader import read
 from batuta.warehouse.connection import connect
 from tests.support.landing_trials import answer, ids, open_landing, parse, stored
@@ -129,11 +131,87 @@ def test_a_lander_killed_at_any_moment_and_run_again_lands_the_rest(
     assert row == (count, count)
 
 
-def test_a_lander_that_freezes_while_staging_holds_nobody_up(database_url: str, tmp_path: Path) -> None:
+class StallingProxy:
+    """Stands between a client and the server, and stops passing on after so many bytes, until it is released."""
+
+    def __init__(self, database_url: str, after: int) -> None:
+        self._parts = urlsplit(database_url)
+        self._after = after
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.stalled = threading.Event()
+        self.released = threading.Event()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        user = self._parts.netloc.rpartition("@")[0]
+        port = self._listener.getsockname()[1]
+        return urlunsplit(self._parts._replace(netloc=f"{user}@127.0.0.1:{port}"))
+
+    def _serve(self) -> None:
+        client, _ = self._listener.accept()
+        server = socket.create_connection((self._parts.hostname or "", self._parts.port or 5432))
+        threading.Thread(target=self._answer, args=(server, client), daemon=True).start()
+        passed = 0
+        while data := client.recv(16_384):
+            passed += len(data)
+            if passed > self._after and not self.stalled.is_set():
+                self.stalled.set()
+                self.released.wait()
+            server.sendall(data)
+        server.shutdown(socket.SHUT_WR)
+
+    def _answer(self, server: socket.socket, client: socket.socket) -> None:
+        while data := server.recv(16_384):
+            client.sendall(data)
+        self._listener.close()
+
+
+def test_a_lander_that_stalls_while_it_sends_holds_nobody_up(database_url: str, tmp_path: Path) -> None:
     landing = open_landing(tmp_path)
-    with connect(database_url, "writer") as frozen, connect(database_url, "writer") as conn:
-        landing.land(frozen, [answer(1)], parse, way="file")
-        with frozen.cursor() as cursor, cursor.copy("copy landing_stage (n) from stdin") as copy:
-            copy.write(b"1\n")
-            assert landing.land(conn, [answer(2)], parse, way="file").landed == 1
-        frozen.rollback()
+    proxy = StallingProxy(database_url, after=200_000)
+    slow_counts: list[LandingCounts] = []
+
+    def land_slowly() -> None:
+        with connect(proxy.url, "writer") as slow:
+            prepared = [landing.prepare(answer(n), parse) for n in range(3000)]
+            slow_counts.extend(outcome.counts for outcome in landing.commit(slow, prepared, way="file"))
+
+    lander = threading.Thread(target=land_slowly)
+    with connect(database_url, "writer") as conn:
+        landing.land(conn, [answer(1)], parse, way="webhook")
+        conn.execute("set lock_timeout = '20s'")
+        conn.commit()
+        lander.start()
+        assert proxy.stalled.wait(30)
+        counts = landing.land(conn, [answer(1), answer(2)], parse, way="webhook")
+        proxy.released.set()
+        lander.join()
+        assert counts == LandingCounts(landed=1, duplicate=1)
+        assert sum(slow_counts, LandingCounts()) == LandingCounts(landed=2998, duplicate=2)
+        assert len(stored(conn)) == 3000
+
+
+def test_landers_of_the_same_rows_at_one_time_share_them(database_url: str, tmp_path: Path) -> None:
+    landing = open_landing(tmp_path)
+    start = threading.Barrier(3)
+    counts: list[LandingCounts] = []
+
+    def land(way: Way) -> None:
+        with connect(database_url, "writer") as conn:
+            start.wait()
+            counts.append(landing.land(conn, [answer(n) for n in range(1500)], parse, way=way, chunk=100))
+
+    landers = [threading.Thread(target=land, args=(way,)) for way in ("file", "backfill", "webhook")]
+    for thread in landers:
+        thread.start()
+    for thread in landers:
+        thread.join()
+    assert sum(counts, LandingCounts()) == LandingCounts(landed=1500, duplicate=3000)
+    with connect(database_url, "writer") as conn:
+        assert len(stored(conn)) == 1500
+        row = conn.execute(
+            "select (select sum(landed) from batuta.intake_counts), (select sum(duplicate) from batuta.intake_counts),"
+            " (select sum(landed) from batuta.batches), (select count(*) from batuta.inbox)"
+        ).fetchone()
+    assert row == (1500, 3000, 1500, 1500)

@@ -103,7 +103,7 @@ def test_a_page_of_which_one_part_cannot_be_written_leaves_nothing(
     database_url: str, conn: Connection, landing: Landing, table: str
 ) -> None:
     def wakes(delivery: Delivery) -> Parsed:
-        return replace(parse(delivery), wakes=True)
+        return parse(delivery)._replace(wakes=True)
 
     came = [answer(1), raw(b"{")]
     with psycopg.connect(database_url, autocommit=True) as owner:
@@ -137,7 +137,7 @@ def test_a_delivery_that_is_a_signal_wakes_its_account(
     conn: Connection, landing: Landing, body: bytes
 ) -> None:
     def signal_of(delivery: Delivery) -> Parsed:
-        return replace(parse(delivery), wakes=True)
+        return parse(delivery)._replace(wakes=True)
 
     delivery = replace(raw(body) if body == b"skip" else answer(1), account="sul")
     woken = "select product, connector, account, at > coalesce(taken_at, '-infinity') from batuta.wakeups"

@@ -11,11 +11,11 @@ from batuta.events.event import Event
 from batuta.keys import create_keys
 from batuta.landing.model import Candidate, Delivery, HashedAttribute, Parse, Parsed
 from batuta.landing.prepare import Preparation, Prepared
+from batuta.landing.rows import Row
 from batuta.policy.decision import DefaultPolicy
 from tests.support.landing_trials import CONTRACTS, answer, parse
 
 NOW = datetime(2025, 11, 12, tzinfo=UTC)
-SOURCE, ID, SUBJECT, ENTITY = 5, 6, 7, 2
 
 
 @pytest.fixture
@@ -27,41 +27,39 @@ def reading(*hashed: HashedAttribute, connector: str = "trial", **attributes: st
     def read(delivery: Delivery) -> Parsed:
         candidate = parse(delivery).candidates[0]
         event: Event = replace(candidate.event, **attributes)
-        changed: Candidate = replace(
-            candidate, event=event, connector=connector, entity=event.id, hashed=frozenset(hashed)
+        changed: Candidate = candidate._replace(
+            event=event, connector=connector, entity=event.id, hashed=frozenset(hashed)
         )
         return Parsed((changed,), "surveys")
 
     return read
 
 
-def line(prepared: Prepared) -> list[str]:
-    """The fields of the one row, the number's first."""
+def row(prepared: Prepared) -> Row:
+    """The one row."""
     assert prepared.held is None
-    return prepared.rows[0].line.decode().split("\t")
+    return prepared.rows[0]
 
 
 def test_hashed_attributes_are_equal_where_they_were_and_nowhere_in_clear(preparation: Preparation) -> None:
     read = reading("id", "subject", id="wamid.HBgNNTUxMQ==", subject="5511987654321")
-    first, again = (line(preparation.prepare(answer(n), read)) for n in (1, 2))
-    assert first[ID] == again[ID]
-    assert first[SUBJECT] == again[SUBJECT]
-    assert first[ID].startswith("h1:")
-    assert first[SUBJECT].startswith("h1:")
-    assert first[SOURCE] == "trial"
-    prepared = preparation.prepare(answer(1), read)
-    assert prepared.rows[0].event_id == first[ID]
-    for clear in (b"wamid", b"5511987654321"):
-        assert clear not in prepared.rows[0].line
+    first, again = (row(preparation.prepare(answer(n), read)) for n in (1, 2))
+    assert first.event_id == again.event_id
+    assert first.subject == again.subject
+    assert first.event_id.startswith("h1:")
+    assert str(first.subject).startswith("h1:")
+    assert first.source == "trial"
+    for clear in ("wamid", "5511987654321"):
+        assert clear not in repr(first)
 
 
 def test_a_hash_belongs_to_its_connector_and_product(preparation: Preparation) -> None:
     read = reading("id", id="42")
     other = reading("id", id="42", connector="other")
     hashes = {
-        line(preparation.prepare(answer(1), read))[ID],
-        line(preparation.prepare(answer(1), other))[ID],
-        line(preparation.prepare(answer(1, product="lojablock"), read))[ID],
+        row(preparation.prepare(answer(1), read)).event_id,
+        row(preparation.prepare(answer(1), other)).event_id,
+        row(preparation.prepare(answer(1, product="lojablock"), read)).event_id,
     }
     assert len(hashes) == 3
 
@@ -77,13 +75,13 @@ def test_a_hash_belongs_to_its_connector_and_product(preparation: Preparation) -
     ],
 )
 def test_of_a_source_scheme_and_host_are_kept(preparation: Preparation, source: str, kept: str) -> None:
-    stored = line(preparation.prepare(answer(1), reading("source", source=source)))[SOURCE]
+    stored = row(preparation.prepare(answer(1), reading("source", source=source))).source
     assert re.fullmatch(re.escape(kept) + "h1:[A-Za-z0-9_-]{22}", stored)
 
 
 @pytest.mark.parametrize("source", ["https://graph.example.com/", "https://graph.example.com"])
 def test_a_source_that_names_a_host_only_stays(preparation: Preparation, source: str) -> None:
-    assert line(preparation.prepare(answer(1), reading("source", source=source)))[SOURCE] == source
+    assert row(preparation.prepare(answer(1), reading("source", source=source))).source == source
 
 
 def test_the_second_key_of_a_hashed_candidate_cannot_be_guessed(preparation: Preparation) -> None:
