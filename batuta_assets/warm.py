@@ -96,7 +96,7 @@ class Warm:
                 connection.close()
                 return
             arguments, log = str(request["args"]), Path(request["log"])
-            pid = self._fork(lambda: self.loaded.work(arguments), log)
+            pid = self._fork(lambda: self.loaded.work(arguments), log, connection)
             self.waiting[pid] = connection
             connection.sendall(json.dumps({"pid": pid}).encode() + b"\n")
         except (OSError, ValueError):
@@ -117,7 +117,7 @@ class Warm:
         if self.listener is None and time.monotonic() >= self.listener_not_before:
             self.listener_since = time.monotonic()
             ears = self.ears
-            self.listener = self._fork(lambda: self.loaded.listen(ears), None)
+            self.listener = self._fork(lambda: self.loaded.listen(ears))
 
     def _reap(self) -> None:
         while True:
@@ -149,7 +149,9 @@ class Warm:
         self.listener = None
         self.listener_not_before = time.monotonic() + min(2.0 ** (self.listener_deaths - 1), LONGEST_PAUSE_S)
 
-    def _fork(self, job: Callable[[], int], log: Path | None) -> int:
+    def _fork(
+        self, job: Callable[[], int], log: Path | None = None, asked_by: socket.socket | None = None
+    ) -> int:
         """Start a child that does a job and ends; its pid. A log makes it a session of its own."""
         threads = len(list(Path("/proc/self/task").iterdir()))
         if threads != 1:
@@ -160,6 +162,8 @@ class Warm:
         code = 1
         try:
             self._become_child(log)
+            if asked_by is not None:
+                asked_by.close()
             code = job()
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else 1

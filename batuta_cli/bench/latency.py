@@ -5,6 +5,10 @@ answer to the materialization of `sigma/finance_reconcile` by the run that the e
 Dagster with its defaults (sensor of one second, queued runs, default launcher) and one trivial step; its
 clock runs from a file written to the same materialization event. Both in this call, one after the other, in
 scratch databases of one server.
+
+Beside the clock it tells where the time goes (`steps`: seconds after the answer), what an event costs in CPU
+seconds of the processes measured, their idle loops included and the database's server not, and how busy the
+machine was, with whatever else it did: seconds measured on a busy machine are not those of a quiet one.
 """
 
 import base64
@@ -20,13 +24,14 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import httpx
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -35,6 +40,7 @@ from batuta.settings import Settings
 from batuta.warehouse.connection import dagster_url, database_name, with_database
 from batuta.warehouse.database import ensure_database
 from batuta_cli.bench.plain_dagster import FOLDER
+from batuta_cli.stack import state
 
 RUNS: Final = 10
 PRODUCT: Final = "arcsat"
@@ -65,7 +71,7 @@ def run(settings: Settings, say: Say, *, runs: int = RUNS) -> dict[str, Any]:
         peer = _measure_peer(
             settings, Path(folder), dagster_url(with_database(url, f"{database_name(url)}_peer")), runs, say
         )
-    value, plain = statistics.median(ours.analysis), statistics.median(peer)
+    value, plain = statistics.median(ours.seconds["analysis"]), statistics.median(peer.seconds["analysis"])
     return {
         "bench": "latency",
         "value": round(value, 3),
@@ -73,25 +79,55 @@ def run(settings: Settings, say: Say, *, runs: int = RUNS) -> dict[str, Any]:
         "peers": {"dagster": round(plain, 3)},
         "ratios": {"dagster": round(value / plain, 3)},
         "runs": runs,
-        "spread": [round(min(ours.analysis), 3), round(max(ours.analysis), 3)],
+        "spread": _spread(ours),
         "budget": f"p50 <= {BUDGET_S:g} s",
         "meets": value <= BUDGET_S,
-        "peer_spread": [round(min(peer), 3), round(max(peer), 3)],
-        "run_started": round(statistics.median(ours.started), 3),
-        "report": round(statistics.median(ours.report), 3),
+        "peer_spread": _spread(peer),
+        "steps": {name: round(statistics.median(taken), 3) for name, taken in ours.seconds.items()},
+        "cpu_s": {"batuta": round(ours.cpu_s / runs, 2), "dagster": round(peer.cpu_s / runs, 2)},
+        "machine_busy": {"batuta": round(ours.busy, 2), "dagster": round(peer.busy, 2)},
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Ours:
-    """Seconds from the gateway's answer to the run's start, its first analysis and its report."""
-
-    started: list[float]
-    analysis: list[float]
-    report: list[float]
+def _spread(measured: "_Measured") -> list[float]:
+    return [round(end(measured.seconds["analysis"]), 3) for end in (min, max)]
 
 
-def _measure_ours(settings: Settings, folder: Path, url: str, runs: int, say: Say) -> _Ours:
+@dataclass
+class _Measured:
+    """Seconds from the answer to each step of the way, per event; and what all of them together cost."""
+
+    seconds: dict[str, list[float]]
+    cpu_s: float = 0.0
+    busy: float = 0.0
+    """The part of the machine's CPU time that anybody used meanwhile, 0 to 1."""
+
+    def add(self, since: float, steps: Mapping[str, float]) -> float:
+        """Take up one event; seconds to its analysis."""
+        for name, at in steps.items():
+            self.seconds.setdefault(name, []).append(at - since)
+        return self.seconds["analysis"][-1]
+
+    @contextmanager
+    def costs(self, processes: Callable[[], list[psutil.Process]]) -> Iterator[None]:
+        """Count what these processes use while the context lasts."""
+        before, machine = _cpu_s(processes()), psutil.cpu_times()
+        yield
+        used = [now - then for now, then in zip(psutil.cpu_times(), machine, strict=True)]
+        idle = used[machine._fields.index("idle")]
+        self.cpu_s, self.busy = _cpu_s(processes()) - before, 1 - idle / sum(used)
+
+
+def _cpu_s(processes: list[psutil.Process]) -> float:
+    """CPU seconds of processes and of their children that have ended."""
+    used = 0.0
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            used += sum(process.cpu_times()[:4])
+    return used
+
+
+def _measure_ours(settings: Settings, folder: Path, url: str, runs: int, say: Say) -> _Measured:
     home = folder / "home"
     ports = {f"BATUTA_{name}_PORT": str(_free_port()) for name in ("GATEWAY", "DAGSTER", "DOCS")}
     environment = {
@@ -104,23 +140,44 @@ def _measure_ours(settings: Settings, folder: Path, url: str, runs: int, say: Sa
     _batuta(environment, "demo", "--scale", "small", "--json", say=say)
     _batuta(environment, "up", "--detach", "--json", say=say)
     try:
-        found = _Ours([], [], [])
+        found = _Measured({})
         with psycopg.connect(dagster_url(url), autocommit=True) as events:
-            for number in range(runs + 1):
-                acknowledged = _post_order(home, ports["BATUTA_GATEWAY_PORT"])
-                run_id = _triggered_run(url, acknowledged.event_id)
-                analysis = _materialized(events, run_id, ANALYSIS)
-                report = _materialized(events, run_id, '["reports", "daily_review"]')
-                started = _event_time(events, run_id, "PIPELINE_START")
-                _wait_for_end(events, run_id)
-                if number:
-                    found.started.append(started - acknowledged.at)
-                    found.analysis.append(analysis - acknowledged.at)
-                    found.report.append(report - acknowledged.at)
-                    say(f"event {number}: analysis after {found.analysis[-1]:.2f} s")
+            _one_event(home, ports["BATUTA_GATEWAY_PORT"], url, events)
+            with found.costs(lambda: state.marked(home)):
+                for number in range(1, runs + 1):
+                    since, steps = _one_event(home, ports["BATUTA_GATEWAY_PORT"], url, events)
+                    say(f"event {number}: analysis after {found.add(since, steps):.2f} s")
         return found
     finally:
         _batuta(environment, "down", say=say)
+
+
+def _one_event(
+    home: Path, port: str, url: str, events: psycopg.Connection[Any]
+) -> tuple[float, dict[str, float]]:
+    """Post an order and wait for the end of its run; when it was answered, and when each step was there."""
+    acknowledged = _post_order(home, port)
+    run_id = _triggered_run(url, acknowledged.event_id)
+    analysis = _materialized(events, run_id, ANALYSIS)
+    report = _materialized(events, run_id, '["reports", "daily_review"]')
+    _wait_for_end(events, run_id)
+    with psycopg.connect(url, autocommit=True) as conn:
+        claimed = _first(
+            conn,
+            "select extract(epoch from requested_at) from batuta.trigger_windows where run_id = %s",
+            run_id,
+        )
+    created = _first(
+        events, "select extract(epoch from create_timestamp) from runs where run_id = %s", run_id
+    )
+    return acknowledged.at, {
+        "claimed": float(claimed),
+        "run_created": float(created),
+        "run_launched": _event_time(events, run_id, "PIPELINE_STARTING"),
+        "run_started": _event_time(events, run_id, "PIPELINE_START"),
+        "analysis": analysis,
+        "report": report,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +259,7 @@ def _wait_for_end(events: psycopg.Connection[Any], run_id: str) -> None:
     _wait(lambda: _first(events, query, run_id) or _failed(events, run_id), f"the end of run {run_id}")
 
 
-def _measure_peer(settings: Settings, folder: Path, url: str, runs: int, say: Say) -> list[float]:
+def _measure_peer(settings: Settings, folder: Path, url: str, runs: int, say: Say) -> _Measured:
     home, drop = folder / "peer", folder / "drop"
     home.mkdir()
     drop.mkdir()
@@ -219,26 +276,39 @@ def _measure_peer(settings: Settings, folder: Path, url: str, runs: int, say: Sa
             command, env=environment, cwd=settings.project, stdout=log, stderr=log, start_new_session=True
         )
     try:
-        return _drop_files(url, drop, runs, say)
+        return _drop_files(url, drop, runs, say, lambda: _tree(daemon.pid))
     finally:
         os.killpg(daemon.pid, signal.SIGTERM)
         daemon.wait(60)
 
 
-def _drop_files(url: str, drop: Path, runs: int, say: Say) -> list[float]:
-    seconds: list[float] = []
-    for number in range(1, runs + 2):
-        written = time.time()
-        (drop / f"{number}.event").touch()
-        query = "select run_id from run_tags where key = 'number' and value = %s"
-        with psycopg.connect(url, autocommit=True) as events:
-            run_id = str(_wait(lambda: _first(events, query, str(number)), f"the peer's run {number}"))  # noqa: B023
-            made = _materialized(events, run_id, PEER_ANALYSIS)
-            _wait_for_end(events, run_id)
-        if number > 1:
-            seconds.append(made - written)
-            say(f"plain Dagster, file {number - 1}: after {seconds[-1]:.2f} s")
-    return seconds
+def _drop_files(
+    url: str, drop: Path, runs: int, say: Say, processes: Callable[[], list[psutil.Process]]
+) -> _Measured:
+    found = _Measured({})
+    _one_file(url, drop, 0)
+    with found.costs(processes):
+        for number in range(1, runs + 1):
+            since, made = _one_file(url, drop, number)
+            say(f"plain Dagster, file {number}: after {found.add(since, {'analysis': made}):.2f} s")
+    return found
+
+
+def _one_file(url: str, drop: Path, number: int) -> tuple[float, float]:
+    """Write a file and wait for the end of its run; when it was written, and when its step was there."""
+    written = time.time()
+    (drop / f"{number + 1}.event").touch()
+    query = "select run_id from run_tags where key = 'number' and value = %s"
+    with psycopg.connect(url, autocommit=True) as events:
+        run_id = str(_wait(lambda: _first(events, query, str(number + 1)), f"the peer's run {number + 1}"))
+        made = _materialized(events, run_id, PEER_ANALYSIS)
+        _wait_for_end(events, run_id)
+    return written, made
+
+
+def _tree(pid: int) -> list[psutil.Process]:
+    root = psutil.Process(pid)
+    return [root, *root.children(recursive=True)]
 
 
 def _first(conn: psycopg.Connection[Any], query: str, *values: str) -> Any:
