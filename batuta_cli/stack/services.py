@@ -63,6 +63,7 @@ def services(settings: Settings) -> tuple[Service, ...]:
             lambda: probes.http_ok(f"{found['Gateway']}/healthz"),
             grace_s=20.0,
         ),
+        Service("ears", (*python, "sensors.pull.listener"), lambda: True),
         Service(
             "docs",
             (
