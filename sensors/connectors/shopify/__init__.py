@@ -91,6 +91,16 @@ class Settings(ConnectorSettings):
         default=25, ge=1, le=250, description="Records a query asks for; halved where Shopify finds it dear."
     )
 
+    def lacking(self, credentials: frozenset[str]) -> str | None:
+        """Client id and secret go together. Without any credential an account only takes webhooks."""
+        if (
+            credentials
+            and "accessToken" not in credentials
+            and not credentials >= {"clientId", "clientSecret"}
+        ):
+            return "a Dev Dashboard app fetches with two credentials: name clientId and clientSecret"
+        return None
+
 
 SETTINGS: Final = Settings
 

@@ -138,6 +138,7 @@ def test_every_sensor_and_schedule_is_running_and_none_is_added_behind_our_back(
         *(f"connector_{name}" for name in datasets()),
         "event_triggers",
         "due_pipelines",
+        "privacy_requests_sensor",
     }
     assert set(sensors.values()) == {dg.DefaultSensorStatus.RUNNING}
     schedules = {s.name: s.default_status for s in repository.schedule_defs}
