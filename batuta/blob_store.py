@@ -11,6 +11,7 @@ import hmac
 import re
 import secrets
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -30,6 +31,7 @@ _NONCE_BYTES: Final = 12
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _MEDIA_TYPE: Final = re.compile(r"[\x21-\x7e ]{0,200}")
 _OPTIONS: Final = frozenset({"endpoint", "region", "account"})
+RETRY: Final = timedelta(seconds=20)
 _HINT: Final = (
     "Write it as s3://bucket/prefix?endpoint=https://s3.example.com&region=sa-east-1, as az://container/prefix, "
     "or leave it unset for a folder."
@@ -209,7 +211,10 @@ def _remote(url: str, keys: KeyRing) -> BlobStore:
     prefix = parts.path.strip("/") or None
     place = f"{parts.scheme}://{bucket}"
     endpoint = options.get("endpoint")
-    common: dict[str, Any] = {"client_options": {"allow_http": (endpoint or "").startswith("http://")}}
+    common: dict[str, Any] = {
+        "client_options": {"allow_http": (endpoint or "").startswith("http://"), "timeout": "30s"},
+        "retry_config": {"max_retries": 4, "retry_timeout": RETRY},
+    }
     if endpoint is not None:
         common["endpoint"] = endpoint
     if parts.scheme == "az":
