@@ -6,8 +6,10 @@ of them in chunks, preparing the next chunk while the database works on the last
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
@@ -44,9 +46,12 @@ from batuta.landing.store import LandingFailed, Writer, Written
 from batuta.policy.decision import Decision, DefaultPolicy, Policy
 from batuta.settings import Settings
 
-CHUNK_DELIVERIES: Final = 5000
+CHUNK_DELIVERIES: Final = 2000
 CHUNK_BYTES: Final = 8 * 1024 * 1024
 _ATTEMPTS: Final = 6
+# What is read from deliveries makes no cycles and is freed by its reference counts; more of it lives at one time than
+# the collector of cycles waits for by default, and its passes find nothing.
+_COLLECT_AFTER: Final = 50_000
 
 Progress = Callable[[LandingCounts], None]
 _Database = tuple[str, int, str]
@@ -213,7 +218,10 @@ class Landing:
             if progress is not None:
                 progress(total)
 
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="landing") as committer:
+        with (
+            _seldom_collecting(),
+            ThreadPoolExecutor(max_workers=1, thread_name_prefix="landing") as committer,
+        ):
             pending: Future[tuple[Chunk, Written]] | None = None
             for batch, last in _chunks(prepared, chunk):
                 if pending is not None:
@@ -272,6 +280,18 @@ class Landing:
         return self._recorded[database]
 
 
+@contextmanager
+def _seldom_collecting() -> Iterator[None]:
+    """Let the collector of cycles wait longer, unless it is off."""
+    before = gc.get_threshold()
+    if before[0]:
+        gc.set_threshold(max(before[0], _COLLECT_AFTER), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 def _chunks(prepared: Iterable[Prepared], most: int) -> Iterator[tuple[list[Prepared], bool]]:
     """Chunks by count and size, each with whether it is the last; one empty chunk for an empty stream."""
     waiting: list[Prepared] | None = None
@@ -283,7 +303,10 @@ def _chunks(prepared: Iterable[Prepared], most: int) -> Iterator[tuple[list[Prep
                 yield waiting, False
             waiting, current, size = current, [], 0
         current.append(item)
-        size += sum(len(row.data) for row in item.rows) + (len(item.held.delivery.body) if item.held else 0)
+        for row in item.rows:
+            size += len(row.data)
+        if item.held is not None:
+            size += len(item.held.delivery.body)
     if waiting is not None:
         yield waiting, False
     yield current, True

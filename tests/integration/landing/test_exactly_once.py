@@ -162,9 +162,9 @@ class StallingProxy:
         server.shutdown(socket.SHUT_WR)
 
     def _answer(self, server: socket.socket, client: socket.socket) -> None:
-        while data := server.recv(16_384):
-            client.sendall(data)
-        self._listener.close()
+        with self._listener, server, client:
+            while data := server.recv(16_384):
+                client.sendall(data)
 
 
 def test_a_lander_that_stalls_while_it_sends_holds_nobody_up(database_url: str, tmp_path: Path) -> None:
