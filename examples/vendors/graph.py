@@ -31,6 +31,7 @@ from examples.vendors.serving import Served
 CLIENT_SECRET: Final = b"made-up-client-secret"
 REFRESH_TOKEN: Final = b"made-up-refresh-token"
 TOKEN_SECONDS: Final = 3600
+WELL_KNOWN: Final = {"inbox": "Inbox", "archive": "Archive", "sentitems": "SentItems"}
 Json = dict[str, Any]
 
 
@@ -147,10 +148,17 @@ class Service:
                     if self.mailbox.folders[folder].deleted:
                         return _error(404, "ErrorItemNotFound")
                     return Reply(body=self.mailbox.message_page(folder, token, link, immutable=immutable))
-                case ["messages", id, "$value"]:
+                case ["mailFolders", folder, "messages"] if folder in self.mailbox.folders:
+                    _, _, start, _, _, _, end = query["$filter"].split(" ")
+                    return Reply(body=self.mailbox.received_between(folder, start, end, immutable=immutable))
+                case ["mailFolders", name] if name in WELL_KNOWN:
+                    return Reply(body={"id": f"folder-{WELL_KNOWN[name]}"})
+                case ["messages", id, *value]:
                     found = self.mailbox.messages.get(id)
                     if found is None or found.deleted:
                         return _error(404, "ErrorItemNotFound")
+                    if value != ["$value"]:
+                        return Reply(body=self.mailbox.shown(found, immutable=immutable))
                     return Reply(body=found.mime, headers={"content-type": "text/plain"})
                 case _:
                     return _error(404, "ErrorItemNotFound")

@@ -139,6 +139,12 @@ class Mailbox:
         ]
         return self._page(listed[offset : offset + self.page_size], len(listed), moment, offset, link)
 
+    def received_between(self, folder: str, start: str, end: str, *, immutable: bool) -> Json:
+        """The messages of a folder that were received within a window, on one page."""
+        here = [m for m in self.messages.values() if m.folder == folder and not m.deleted]
+        within = [m for m in here if start <= _time(m.received) < end]
+        return {"value": [self.shown(m, immutable=immutable) for m in within]}
+
     def shown(self, message: Message, *, immutable: bool) -> Json:
         """A message as Graph describes it."""
         parsed = message_from_bytes(message.mime)

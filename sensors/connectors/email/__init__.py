@@ -18,6 +18,7 @@ import orjson
 
 from batuta.events.event import format_time
 from batuta.landing.model import Candidate, Delivery, Parsed, Rejected
+from sensors.connectors.email.graph_forms import GRAPH_FORMS
 from sensors.connectors.email.message import Place, Read, read_message
 from sensors.connectors.email.settings import CREDENTIALS as EMAIL_CREDENTIALS
 from sensors.connectors.email.settings import EmailSettings
@@ -198,6 +199,7 @@ _FORMS: Final[Mapping[str, Callable[[Delivery], Candidate]]] = MappingProxyType(
         PLACED: _changed("updated", "place"),
         FLAGS: _changed("updated", "flags"),
         DELETED: _changed("deleted", None),
+        **GRAPH_FORMS,
     }
 )
 """How each form is read that a poll, a backfill or a file brings."""

@@ -8,32 +8,40 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-from sensors.connectors.email import imap_backfill, imap_pull, watching
+from sensors.connectors.email import graph, imap_backfill, imap_pull, watching
 from sensors.connectors.email.imap import Session
 from sensors.connectors.email.settings import EmailSettings
 from sensors.connectors.email.signing_in import login_of
+from sensors.connectors.graph import client
 from sensors.connectors.pulling import Account, Page, Subscription, Tools, Window
 
 POLL_SECONDS: Final = 300
 BACKFILL: Final = "window"
+limits: Final = client.limits
 _SIGN_IN_S: Final = 60.0
 
 
 def poll(account: Account, position: Any, tools: Tools) -> Iterator[Page]:
     """See `Puller.poll`."""
     settings = _settings(account)
+    if settings.kind == "graph":
+        return graph.poll(account, settings, position, tools)
     return imap_pull.poll(account, settings, position, tools)
 
 
 def backfill(account: Account, window: Window, position: Any, tools: Tools) -> Iterator[Page]:
     """See `Puller.backfill`."""
     settings = _settings(account)
+    if settings.kind == "graph":
+        return graph.backfill(account, settings, window, position, tools)
     return imap_backfill.backfill(account, settings, window, position, tools)
 
 
 def audit(account: Account, tools: Tools) -> tuple[Subscription, ...]:
     """See `Puller.audit`: IMAP has no push channel, but a server that can IDLE wakes the account."""
     settings = _settings(account)
+    if settings.kind == "graph":
+        return graph.audit(account, settings, tools)
     with imap_pull.connect(account, settings, tools) as session:
         able, lacking = imap_pull.audit_note(session, settings)
         waits = "active" if session.idles else "missing"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -142,6 +142,29 @@ class Graph:
             SourceFailed: and its kin; also where the answer is no JSON object.
         """
         return document(self.ask("GET", url, **options))
+
+    def stream(self, url: str, *, max_bytes: int = 1024**3) -> Iterator[bytes]:
+        """The chunks of a large answer; a token that is refused before the first is renewed once.
+
+        Raises:
+            Unauthorized, RateLimited, SourceFailed: see `Calls.stream`.
+        """
+        key = self._key()
+        token = _TOKENS.get(key, self._tools.monotonic()) or self._issue(key)
+        begun = False
+        try:
+            for chunk in self._chunks(url, token, max_bytes):
+                begun = True
+                yield chunk
+        except Unauthorized:
+            if begun:
+                raise
+            _TOKENS.drop(key, token)
+            yield from self._chunks(url, self._issue(key), max_bytes)
+
+    def _chunks(self, url: str, token: str, max_bytes: int) -> Iterator[bytes]:
+        headers = self._headers | {"authorization": f"Bearer {token}", "accept": "*/*"}
+        return self._tools.calls.stream(url, headers=headers, max_bytes=max_bytes)
 
     def _with_token(self, send: Callable[[str], Answer]) -> Answer:
         key = self._key()

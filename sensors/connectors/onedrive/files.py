@@ -32,7 +32,7 @@ def as_poll(path: Path, account: Account) -> tuple[Account, SavedPages]:
         SourceFailed: there is no page there.
     """
     given = account.settings.model_dump() if isinstance(account.settings, OneDriveSettings) else {}
-    settings = SavedSettings.model_construct(**(given | {"client_id": "saved", "tenant": "saved"}))
+    settings = SavedSettings.model_construct(None, **(given | {"client_id": "saved", "tenant": "saved"}))
     calls = SavedPages(path, settings)
     return replace(account, settings=settings, credentials={CLIENT_SECRET: _SAVED}), calls
 

@@ -23,6 +23,8 @@ from tests.support.pulling import MemoryKnown, TrialTime, pull_all
 CONTENTS = st.sampled_from([b"one", b"two", b"three"])
 NAMES = st.sampled_from(["a", "b", "c"])
 PICK = st.integers(0, 10_000)
+PAGES = st.sampled_from([1, 2, 4, 999])
+RARELY = st.sampled_from([False, False, False, True])
 
 
 class AnyHistory(RuleBasedStateMachine):
@@ -47,7 +49,14 @@ class AnyHistory(RuleBasedStateMachine):
         self.position: Any = None
         self.events: dict[str, Any] = {}
         self.files: dict[str, tuple[str, str]] = {}
-        self.fresh = True
+        for folder in (
+            ROOT,
+            self.drive.make_folder("a"),
+            self.drive.make_folder("b", self.drive.make_folder("c")),
+        ):
+            self.drive.write("a", b"one", folder)
+            self.drive.write("b", b"two", folder)
+        self._poll(999)
 
     def some(self, pick: int, *, folder: bool, deleted: bool = False) -> str | None:
         entries = [
@@ -104,24 +113,18 @@ class AnyHistory(RuleBasedStateMachine):
         if id and not self.drive.entries[self.drive.entries[id].parent or ROOT].deleted:
             self.drive.restore(id)
 
-    @rule()
-    def expire_tokens(self) -> None:
-        self.drive.expire_tokens()
-
-    @rule(pages=st.integers(1, 3))
-    def poll_and_break_off(self, pages: int) -> None:
-        self._poll(pages)
-
-    @rule()
-    def poll(self) -> None:
-        self._poll(999)
-
-    @rule(pages=st.integers(1, 40))
-    def poll_in_a_circle(self, pages: int) -> None:
-        self.drive.circular = True
+    @rule(pages=PAGES, expired=RARELY, circular=RARELY)
+    def poll(self, pages: int, expired: bool, circular: bool) -> None:
+        if expired:
+            self.drive.expire_tokens()
+        self.drive.circular = circular
         with suppress(SourceFailed):
             self._poll(pages)
         self.drive.circular = False
+
+    @rule(pages=PAGES)
+    def poll_a_while(self, pages: int) -> None:
+        self._poll(pages)
 
     def _poll(self, pages: int) -> None:
         self.time.advance(60)
@@ -188,7 +191,7 @@ def _hash(content: bytes, *, business: bool) -> str:
     return f"quickxor:{hashes['quickXorHash']}" if business else f"sha256:{hashes['sha256Hash'].lower()}"
 
 
-AnyHistory.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+AnyHistory.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
 TestAnyHistory = AnyHistory.TestCase
 
 
