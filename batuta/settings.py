@@ -75,6 +75,11 @@ class Settings(BaseSettings):
         "unset: `blobs` under `home`.",
     )
 
+    bus: str | None = Field(
+        default=None,
+        description="Kafka or Redpanda between gateway and landing: `kafka://host:9092,host2:9092/topic`, with "
+        "`?product=NAME` if others write CloudEvents to the topic. Unset: the gateway lands itself.",
+    )
     secrets_dir: Folder = Field(
         default=Path(),
         description="Folder of secret files, one secret a file; by default `secrets` under `home`.",
@@ -109,6 +114,15 @@ class Settings(BaseSettings):
     @classmethod
     def _check_address(cls, value: str | None) -> str | None:
         return None if value is None else _database_address(value)
+
+    @field_validator("bus")
+    @classmethod
+    def _check_bus(cls, value: str | None) -> str | None:
+        from batuta.bus.address import BusAddress
+
+        if value is not None:
+            BusAddress.of(value)
+        return value
 
     @model_validator(mode="after")
     def _resolve_paths(self) -> Self:

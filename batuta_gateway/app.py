@@ -25,7 +25,7 @@ from batuta_gateway.answers import Refusal, not_found
 from batuta_gateway.bodies import BodyReader
 from batuta_gateway.doors import Entrance
 from batuta_gateway.gateway import Gateway
-from batuta_gateway.intake import Intake, IntakeLimits
+from batuta_gateway.intake import Intake, IntakeLimits, WayIn
 from batuta_gateway.local import local_token
 from batuta_gateway.webhooks import Webhooks
 
@@ -51,7 +51,7 @@ def create_app(
     settings = settings or get_settings()
     open_connection = partial(_connect, settings)
     local_token(settings.secrets_dir)
-    intake = Intake(Landing.open(settings, clock), partial(open_connection, "writer"), limits)
+    intake = _way_in(settings, Landing.open(settings, clock), partial(open_connection, "writer"), limits)
     gateway = Gateway(
         settings=settings,
         clock=clock,
@@ -79,13 +79,24 @@ def create_app(
     return app
 
 
+def _way_in(
+    settings: Settings, landing: Landing, connect: Callable[[], Connection], limits: IntakeLimits | None
+) -> WayIn:
+    if settings.bus is None:
+        return Intake(landing, connect, limits)
+    from batuta.bus.address import BusAddress
+    from batuta_gateway.bus_intake import BusIntake
+
+    return BusIntake(landing, BusAddress.of(settings.bus))
+
+
 def _connect(settings: Settings, role: Role) -> Connection:
     url = settings.database_url or embedded_server(settings).url()
     return connect(url, role, application="batuta-gateway")
 
 
 @asynccontextmanager
-async def _lifespan(intake: Intake, _: Starlette) -> AsyncIterator[None]:
+async def _lifespan(intake: WayIn, _: Starlette) -> AsyncIterator[None]:
     intake.start()
     yield
     await intake.stop(STOP_SECONDS)

@@ -62,7 +62,7 @@ def admit(door: Door, delivery: Delivery) -> Delivery:
     except Unverified as error:
         raise unauthorized(error) from None
     missing = [
-        name
+        name.partition("|")[0]
         for name in door.connector.REQUIRED_HEADERS
         if not any(delivery.headers.get(spelling) for spelling in name.split("|"))
     ]
@@ -94,7 +94,7 @@ def unauthorized(error: Unverified) -> Refusal:
 def settled_document(settled: Settled) -> dict[str, Any]:
     """What became of one delivery, for its sender."""
     outcome = settled.outcome
-    document: dict[str, Any] = {"status": outcome.state}
+    document: dict[str, Any] = {"status": "accepted" if settled.accepted else outcome.state}
     if settled.rejection is None:
         return document | ({"id": outcome.event_id} if outcome.event_id is not None else {})
     rejection = settled.rejection

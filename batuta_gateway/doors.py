@@ -48,10 +48,9 @@ class Door:
     accepts_unsigned: bool = False
     secret_file: str | None = None
 
-    @property
-    def accepted_status(self) -> int:
-        """What this vendor wants to hear once its delivery is committed (`ACCEPTED` of the connector)."""
-        return getattr(self.connector, "ACCEPTED", 200)
+    def accepted_status(self, *, on_bus: bool) -> int:
+        """What this vendor wants to hear once its delivery is safe (`ACCEPTED` of the connector)."""
+        return getattr(self.connector, "ACCEPTED", 202 if on_bus else 200)
 
     @property
     def max_body_bytes(self) -> int | None:

@@ -13,7 +13,7 @@ from batuta.settings import Settings
 from batuta.warehouse.connection import Connection, Role
 from batuta_gateway.bodies import BodyReader
 from batuta_gateway.doors import Entrance
-from batuta_gateway.intake import Intake
+from batuta_gateway.intake import WayIn
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Gateway:
     connect: Callable[[Role], Connection]
     entrance: Entrance
     bodies: BodyReader
-    intake: Intake
+    intake: WayIn
 
 
 def gateway_of(request: Request) -> Gateway:

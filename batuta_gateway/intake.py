@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import psycopg
 
@@ -45,10 +45,34 @@ class NotLanded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of one delivery, and the rejection behind it if that is quarantine."""
+    """What became of one delivery, and the rejection behind it if that is quarantine.
+
+    `accepted`: it is safe on the bus, and lands later; what the log will say of it is not known yet.
+    """
 
     outcome: Outcome
     rejection: Rejected | None
+    accepted: bool = False
+
+
+class WayIn(Protocol):
+    """What requests hand their deliveries to: the database's intake, or the bus."""
+
+    def start(self) -> None:
+        """Begin; called in the loop that submits."""
+        ...
+
+    async def stop(self, seconds: float) -> None:
+        """Finish what waits, for at most so long."""
+        ...
+
+    def renew(self, landing: Landing) -> None:
+        """Prepare through this landing from now on."""
+        ...
+
+    async def land(self, intents: Sequence[Intent], *, way: Way, patience_s: float) -> list[Settled]:
+        """Take deliveries and say what became of each, once that is safe."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +139,9 @@ class Intake:
         ):
             raise unavailable("the database does not keep up")
         if size <= _LOOP_BYTES:
-            prepared = self._prepare(intents)
+            prepared = prepare_all(self._landing, intents)
         else:
-            prepared = await asyncio.to_thread(self._prepare, intents)
+            prepared = await asyncio.to_thread(prepare_all, self._landing, intents)
         submission = _Submission(
             [delivery for delivery, _ in intents],
             prepared,
@@ -142,16 +166,6 @@ class Intake:
         """What came at one moment goes to the thread at once: waking it for each costs more than the handing."""
         gathered, self._gathered = self._gathered, []
         self._queue.put(gathered)
-
-    def _prepare(self, intents: Sequence[Intent]) -> list[Prepared]:
-        return [self._prepare_one(delivery, parse) for delivery, parse in intents]
-
-    def _prepare_one(self, delivery: Delivery, parse: Parse) -> Prepared:
-        try:
-            return self._landing.prepare(delivery, parse)
-        except Exception as error:  # noqa: BLE001 - whatever a delivery does to us, it is kept and can be replayed
-            _log.error("delivery not understood", connector=delivery.connector, kind=type(error).__name__)
-            return self._landing.refuse(delivery, _defect("reading", error))
 
     def _work(self) -> None:
         busy = False
@@ -299,6 +313,19 @@ class Intake:
                 submission.done.set_exception(result)
             else:
                 submission.done.set_result(result)
+
+
+def prepare_all(landing: Landing, intents: Sequence[Intent]) -> list[Prepared]:
+    """The deliveries, prepared; one that nobody understands is refused, and so kept."""
+    return [_prepare(landing, delivery, parse) for delivery, parse in intents]
+
+
+def _prepare(landing: Landing, delivery: Delivery, parse: Parse) -> Prepared:
+    try:
+        return landing.prepare(delivery, parse)
+    except Exception as error:  # noqa: BLE001 - whatever a delivery does to us, it is kept and can be replayed
+        _log.error("delivery not understood", connector=delivery.connector, kind=type(error).__name__)
+        return landing.refuse(delivery, _defect("reading", error))
 
 
 def _defect(doing: str, error: Exception) -> Rejected:

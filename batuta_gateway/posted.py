@@ -24,7 +24,7 @@ from batuta_gateway.deliveries import (
 )
 from batuta_gateway.doors import Door, Doors
 from batuta_gateway.gateway import gateway_of, trace_of
-from batuta_gateway.intake import Intake, Intent
+from batuta_gateway.intake import Intent, WayIn
 from sensors.connectors import events
 from sensors.connectors.protocol import Unsigned, Unverified
 
@@ -56,8 +56,8 @@ async def post(request: Request) -> Response:
     return await land_events(gateway.intake, as_kept(owned, trace_of(request)))
 
 
-async def land_events(intake: Intake, delivery: Delivery) -> Response:
-    """Land each event of a verified delivery for itself. 200: all in the log; 422: some in quarantine.
+async def land_events(intake: WayIn, delivery: Delivery) -> Response:
+    """Land each event of a verified delivery for itself. 200: all in the log; 202: all on the bus; 422: some refused.
 
     Raises:
         Refusal: 400, something is wrong with the form of an event; then none was taken.
@@ -67,16 +67,18 @@ async def land_events(intake: Intake, delivery: Delivery) -> Response:
     else:
         intents = await asyncio.to_thread(_intents, delivery)
     settled = await intake.land(intents, way="post", patience_s=PATIENCE_S) if intents else []
-    counts = Counter(one.outcome.state for one in settled)
-    quarantined = counts["quarantined"] > 0
+    counts = Counter("accepted" if one.accepted else one.outcome.state for one in settled)
+    quarantined, accepted = counts["quarantined"] > 0, counts["accepted"] > 0
     content: dict[str, Any] = {
-        "status": "quarantined" if quarantined else "ok",
+        "status": "quarantined" if quarantined else "accepted" if accepted else "ok",
         "landed": counts["landed"],
         "duplicate": counts["duplicate"],
         "quarantined": counts["quarantined"],
         "events": [settled_document(one) for one in settled],
     }
-    return answer(content, status=422 if quarantined else 200)
+    if accepted:
+        content["accepted"] = counts["accepted"]
+    return answer(content, status=422 if quarantined else 202 if accepted else 200)
 
 
 def _intents(delivery: Delivery) -> list[Intent]:

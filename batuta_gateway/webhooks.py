@@ -85,7 +85,9 @@ class Webhooks:
         [settled] = await self._gateway.intake.land(
             [(delivery, door.connector.parse)], way="webhook", patience_s=PATIENCE_S
         )
-        status = 202 if settled.outcome.state == "quarantined" else door.accepted_status
+        status = (
+            202 if settled.outcome.state == "quarantined" else door.accepted_status(on_bus=settled.accepted)
+        )
         return answer(settled_document(settled), status=status)
 
     async def _handshake(self, door: Door, asked: Asked) -> Response | None:

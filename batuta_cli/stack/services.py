@@ -56,7 +56,9 @@ def services(settings: Settings) -> tuple[Service, ...]:
     workspace = str(dagster_home.workspace_path(settings.home))
     found = addresses(settings)
     dagster_port = settings.dagster_port
+    bus = (Service("bus", (*python, "batuta_gateway.bus_landing"), lambda: True, grace_s=20.0),)
     return (
+        *(bus if settings.bus is not None else ()),
         Service(
             "gateway",
             (*python, "batuta_gateway"),

@@ -207,9 +207,9 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def wait_until(condition: Callable[[], bool], complaint: str) -> None:
+def wait_until(condition: Callable[[], bool], complaint: str, seconds: float = DEADLINE_S) -> None:
     """Wait, not for ever."""
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(complaint)
