@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from batuta.settings import Settings
+from batuta_assets import sockets
 from batuta_cli.checkup.finding import Finding, note, ok, problem
 from batuta_cli.stack import dagster_home, probes, state
 from batuta_cli.stack.services import addresses
@@ -40,7 +41,10 @@ def services(settings: Settings) -> list[Finding]:
         problem("daemon", f"{name} gives no sign of life", f"See {log_folder / 'daemon.log'}.")
         for name in sick
     ]
-    return found or [ok("services", "gateway, Dagster and data docs answer")]
+    if not probes.socket_answers(sockets.socket_path(settings.home, "launcher")):
+        words = "the launcher does not answer: runs start seconds later than they could"
+        found.append(problem("launcher", words, f"See {log_folder / 'launcher.log'}."))
+    return found or [ok("services", "gateway, Dagster, launcher and data docs answer")]
 
 
 def triggers(settings: Settings, url: str | None) -> list[Finding]:

@@ -1,7 +1,8 @@
 """Each event that triggers a pipeline is in exactly one window, and each window has exactly one run."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -10,12 +11,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 
 from batuta.landing.cursors import move_cursor
+from batuta.landing.reader import last_batch
 from batuta.warehouse.connection import connect
 from batuta_assets.partitions import product_days, products
 from sensors import run_tags
 from sensors.claims import NEVER_REFRESHED
-from sensors.factory import trigger_sensor
-from sensors.triggers import Trigger, claim, concerned, requested, triggers
+from sensors.factory import GRACE, trigger_sensor
+from sensors.triggers import (
+    Trigger,
+    be_the_listener,
+    claim,
+    concerned,
+    mark_launched,
+    requested,
+    triggers,
+)
 from tests.support.score import NOON, company, log_batch, pipeline, product
 
 CREATED = "com.shopify.orders.created"
@@ -256,6 +266,75 @@ def test_one_query_finds_the_triggers_of_many_products(log: psycopg.Connection[A
     found = concerned(log, triggers(GRAPH), 0, batch)
     assert {t.name for t in found} == {"arcsat-review/arcsat", "watch/arcsat"}
     assert concerned(log, triggers(GRAPH), batch, batch) == ()
+
+
+@pytest.fixture
+def listener(database_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A listener lives, and does nothing."""
+    with connect(database_url, "writer", autocommit=True) as connection:
+        assert be_the_listener(connection)
+        yield connection
+
+
+def test_what_is_young_is_the_listeners_while_it_lives(
+    log: psycopg.Connection[Any], daemon: Daemon, listener: psycopg.Connection[Any]
+) -> None:
+    log_batch(log, [("loja", CREATED, "1")], at=datetime.now(UTC))
+    assert daemon.tick() == []
+    listener.close()
+    (request,) = daemon.tick()
+    assert listed(log, request) == ["1"]
+
+
+def test_what_a_living_listener_has_left_is_taken(
+    log: psycopg.Connection[Any], daemon: Daemon, listener: psycopg.Connection[Any]
+) -> None:
+    log_batch(log, [("loja", CREATED, "1")], at=datetime.now(UTC) - 2 * GRACE)
+    log_batch(log, [("loja", CREATED, "2")], at=datetime.now(UTC))
+    (request,) = daemon.tick()
+    assert listed(log, request) == ["1"]
+
+
+@pytest.mark.parametrize(("age", "asked"), [(GRACE * 2, 1), (GRACE / 2, 0)])
+def test_a_window_that_a_living_listener_has_left_open_is_asked_for_when_it_is_old(
+    log: psycopg.Connection[Any],
+    daemon: Daemon,
+    listener: psycopg.Connection[Any],
+    age: timedelta,
+    asked: int,
+) -> None:
+    batch = log_batch(log, [("arcsat", CREATED, "1")], at=datetime.now(UTC))
+    claim(log, REVIEW, batch, NOON - age)
+    log.commit()
+    assert len([r for r in daemon.tick() if r.job_name == "arcsat_review"]) == asked
+
+
+def test_a_listener_does_not_delay_the_first_refresh(
+    log: psycopg.Connection[Any], daemon: Daemon, listener: psycopg.Connection[Any]
+) -> None:
+    daemon.gate = NEVER_REFRESHED
+    log_batch(log, [("loja", CREATED, "1")], at=datetime.now(UTC))
+    assert [request.job_name for request in daemon.tick()] == ["refresh_marts"]
+
+
+def test_of_many_that_claim_at_once_one_does_and_nothing_is_in_two_windows(
+    log: psycopg.Connection[Any], database_url: str
+) -> None:
+    def take(_: int) -> int:
+        with connect(database_url, "writer", autocommit=True) as conn:
+            window = claim(conn, REVIEW, last_batch(conn), NOON)
+            if window is not None:
+                mark_launched(conn, window.digest, "run")
+            return 0 if window is None else window.event_count
+
+    with ThreadPoolExecutor(6) as pool:
+        taken = 0
+        for number in range(5):
+            log_batch(log, [("arcsat", CREATED, str(number))])
+            taken += sum(pool.map(take, range(6)))
+    row = log.execute("select count(*), count(distinct id) from batuta.trigger_events").fetchone()
+    assert row == (5, 5)
+    assert taken == 5
 
 
 STEPS = strategies.lists(
