@@ -43,6 +43,7 @@ first_valid_uid = 0
 first_valid_gid = 0
 mail_max_userip_connections = 100
 mail_fsync = never
+auth_failure_delay = 0
 default_internal_user = {user}
 default_login_user = {user}
 default_internal_group = {group}
@@ -78,6 +79,9 @@ service imap-login {{
 }}
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service stats {{
   chroot =
@@ -125,7 +129,9 @@ class Dovecot:
             (self._folder / name).mkdir(exist_ok=True)
             if os.geteuid() == 0:
                 os.chown(self._folder / name, account.pw_uid, account.pw_gid)
-        (self._folder / "users").write_text(f"{USER}:{PASSWORD}\nvazia@example.com:{PASSWORD}\n", encoding="utf-8")
+        (self._folder / "users").write_text(
+            f"{USER}:{PASSWORD}\nvazia@example.com:{PASSWORD}\n", encoding="utf-8"
+        )
         config = self._folder / "dovecot.conf"
         config.write_text(
             _CONFIG.format(

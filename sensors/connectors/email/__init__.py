@@ -111,6 +111,8 @@ def _received(delivery: Delivery) -> Candidate:
 
 def _from_file(delivery: Delivery) -> Candidate:
     read = read_message(delivery.body, trusted=delivery.headers.get("trusted"))
+    if not read.fields:
+        raise Rejected("mime", "is no mail: it has not one header field")
     moment = read.received_at or read.sent_at
     place = Place(
         message=read.digest,

@@ -28,6 +28,7 @@ _FLAGS: Final = {
     "T": "deleted",
     "P": "forwarded",
 }
+_OUTLOOK: Final = bytes.fromhex("d0cf11e0a1b11ae1")
 _MBOX: Final = b"From "
 # Between messages: a time of day and a year, which a sentence that begins with From has not.
 _SEPARATOR: Final = re.compile(rb"From .*\b[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?\b.*\b[0-9]{4}\b")
@@ -66,7 +67,9 @@ def _below(root: Path) -> Iterator[tuple[Path, dict[str, str]]]:
 
 def _maildir_flags(name: str) -> str:
     _, _, letters = name.rpartition(":2,")
-    return " ".join(sorted({_FLAGS[letter] for letter in letters if letter in _FLAGS})) if ":2," in name else ""
+    return (
+        " ".join(sorted({_FLAGS[letter] for letter in letters if letter in _FLAGS})) if ":2," in name else ""
+    )
 
 
 def _file(
@@ -80,6 +83,8 @@ def _file(
             for number, raw in _messages(file):
                 if raw is None:
                     yield BadLine(number, f"a mail is larger than {LARGEST} bytes")
+                elif raw.startswith(_OUTLOOK):
+                    yield BadLine(number, "is an Outlook file (.msg); export the mail as .eml")
                 elif not raw.strip():
                     yield BadLine(number, "is empty, so it is no mail")
                 else:

@@ -45,6 +45,7 @@ _NO_CHARSETS: Final = frozenset(
         "raw-unicode-escape",
     }
 )
+_REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
 _FOLD: Final = re.compile(r"\r?\n(?=[ \t])|[\r\n]+")
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f]+")
 _ADDRESS: Final = re.compile(r"[^\s<>,;:\"()\[\]\\]{1,64}@[^\s<>,;:\"()\[\]\\@]{1,255}")
@@ -99,18 +100,23 @@ def clean(text: str) -> str:
 
 def decoded(content: bytes, charset: str | None) -> str:
     """Text of bytes in a charset that may be wrong, unknown or none: then UTF-8, then Windows-1252."""
-    for name in (charset, "utf-8"):
-        if name and (codec := _codec(name)) is not None:
+    declared = _codec(charset) if charset else None
+    for codec in (declared, "utf-8"):
+        if codec is not None:
             try:
                 return content.decode(codec)
             except STDLIB_FAULTS:
                 continue
-    known = _codec(charset) if charset else None
-    if known is not None and known not in ("ascii", "utf-8"):
+    if declared is not None and declared not in ("ascii", "utf-8"):
         try:
-            return content.decode(known, "replace")
+            return content.decode(declared, "replace")
         except STDLIB_FAULTS:
             pass
+    damaged = content.decode("utf-8", "replace")
+    # A few bad bytes are damage; where most that is not ASCII is bad, it was never UTF-8.
+    bad = damaged.count(_REPLACED)
+    if bad * 3 < sum(not c.isascii() for c in damaged):
+        return damaged
     return content.decode("cp1252", "replace")
 
 

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 
@@ -22,8 +21,17 @@ from imap_tools import BaseMailBox, MailBox, MailBoxStartTls, MailBoxUnencrypted
 from imap_tools.errors import ImapToolsError
 from imap_tools.utils import encode_folder
 
-from sensors.connectors.email.headers import moment
-from sensors.connectors.email.message import flag_names
+from sensors.connectors.email.imap_answers import (
+    Changes,
+    Folder,
+    Opened,
+    Summary,
+    changes_of,
+    folder_of,
+    number_of,
+    summary_of,
+    uid_of,
+)
 from sensors.connectors.email.settings import EmailSettings
 from sensors.connectors.email.uids import UidSet
 from sensors.connectors.pulling import RateLimited, SourceFailed, Unauthorized
@@ -44,20 +52,6 @@ SEARCHED_FLAGS: Final[Mapping[str, str]] = {
 }
 """How a server without CONDSTORE is asked which messages have a flag."""
 
-_ROLES: Final = {
-    "\\sent": "sent",
-    "\\drafts": "drafts",
-    "\\junk": "junk",
-    "\\trash": "trash",
-    "\\archive": "archive",
-}
-_UNSELECTABLE: Final = frozenset({"\\noselect", "\\nonexistent"})
-_VIEWS: Final = frozenset({"\\all", "\\flagged", "\\important"})
-_UID: Final = re.compile(rb"\bUID (\d+)")
-_SIZE: Final = re.compile(rb"\bRFC822\.SIZE (\d+)")
-_DATE: Final = re.compile(rb'\bINTERNALDATE "([^"]*)"')
-_FLAGS: Final = re.compile(rb"\bFLAGS \(([^)]*)\)")
-_MODSEQ: Final = re.compile(rb"\bMODSEQ \((\d+)\)")
 _BACKOFF: Final = re.compile(r"Suggested Backoff Time: ([0-9]{1,9}) milliseconds", re.IGNORECASE)
 _BUSY: Final = re.compile(
     r"\[(LIMIT|THROTTLED|OVERQUOTA|INUSE)\]|too many (simultaneous )?connections", re.IGNORECASE
@@ -75,41 +69,6 @@ class Lost(SourceFailed):
 
 class Refused(SourceFailed):
     """The server says NO to one command; the connection stays."""
-
-
-@dataclass(frozen=True, slots=True)
-class Folder:
-    """A folder that can be read."""
-
-    name: str
-    role: str
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A folder as EXAMINE found it; `modseq` is None where the server keeps none for it."""
-
-    validity: int
-    count: int
-    modseq: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What is known of a message before it is read."""
-
-    uid: int
-    size: int
-    received_at: datetime | None
-    flags: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What changed since a modification sequence: flags and their own sequence by UID, and what vanished."""
-
-    flags: Mapping[int, tuple[tuple[str, ...], int]]
-    vanished: UidSet
 
 
 class Session:
@@ -167,14 +126,7 @@ class Session:
         """Every folder that can be read, INBOX first, without views of other folders."""
         with self._sentences(f"{self.host} does not list its folders"):
             listed = self._box.folder.list()
-        found: list[Folder] = []
-        for info in listed:
-            flags = {flag.lower() for flag in info.flags}
-            if flags & _UNSELECTABLE or flags & _VIEWS:
-                continue
-            role = next((_ROLES[flag] for flag in sorted(flags) if flag in _ROLES), "other")
-            inbox = info.name.upper() == "INBOX"
-            found.append(Folder("INBOX" if inbox else info.name, "inbox" if inbox else role))
+        found = [folder for info in listed if (folder := folder_of(info.name, info.flags)) is not None]
         if not found:
             raise SourceFailed(f"{self.host} lists no folder at all", hint="May this user read the mailbox?")
         return tuple(sorted(found, key=lambda folder: (folder.name != "INBOX", folder.name)))
@@ -187,13 +139,13 @@ class Session:
         """
         # `encode_folder` makes modified UTF-7 and quotes.
         with self._sentences(f"{self.host} does not open a folder"):
-            kind, data = self._client.select(encode_folder(folder), readonly=True)
+            kind, data = self._client.select(encode_folder(folder).decode("ascii"), readonly=True)
             self._expect_ok(kind, data)
-            validity = _number(self._client.response("UIDVALIDITY")[1])
+            validity = number_of(self._client.response("UIDVALIDITY")[1])
             if validity is None:
                 raise SourceFailed(f"{self.host} gives a folder no UIDVALIDITY; it cannot be followed")
-            modseq = _number(self._client.response("HIGHESTMODSEQ")[1])
-            return Opened(validity, _number(data) or 0, modseq if self._condstore else None)
+            modseq = number_of(self._client.response("HIGHESTMODSEQ")[1])
+            return Opened(validity, number_of(data) or 0, modseq if self._condstore else None)
 
     def search(self, *criteria: str) -> UidSet:
         """The UIDs that meet the criteria, in the open folder."""
@@ -213,23 +165,15 @@ class Session:
             extra = " VANISHED" if self._qresync else ""
             self._client.response("VANISHED")
             lines = self._fetch("1:*", "(UID FLAGS)", f"(CHANGEDSINCE {since}{extra})")
-            flags: dict[int, tuple[tuple[str, ...], int]] = {}
-            for line in lines:
-                uid, modseq = _match(_UID, line), _match(_MODSEQ, line)
-                if uid is not None and modseq is not None:
-                    flags[uid] = (_flags(line), modseq)
-            return Changes(flags, self._vanished())
+            return changes_of(lines, self._client.response("VANISHED")[1] or ())
 
     def summaries(self, uids: UidSet) -> list[Summary]:
         """Size, time of receipt and flags of messages of the open folder; those that are gone are left out."""
         with self._sentences(f"{self.host} does not tell the sizes of messages"):
             lines = self._fetch(str(uids), "(UID RFC822.SIZE INTERNALDATE FLAGS)")
-            found: dict[int, Summary] = {}
-            for line in lines:
-                uid, size = _match(_UID, line), _match(_SIZE, line)
-                if uid is not None and uid in uids and size is not None:
-                    found[uid] = Summary(uid, size, _internal_date(line), _flags(line))
-            return [found[uid] for uid in sorted(found)]
+            read = (summary_of(line) for line in lines)
+            found = {summary.uid: summary for summary in read if summary is not None}
+            return [found[uid] for uid in uids if uid in found]
 
     def bodies(self, uids: UidSet, *, whole: bool = True) -> dict[int, bytes]:
         """The messages, or their headers, by UID; what is gone or not given is left out."""
@@ -242,7 +186,7 @@ class Session:
                 if not isinstance(item, tuple):
                     continue
                 tail = data[index + 1] if index + 1 < len(data) else b""
-                uid = _match(_UID, item[0]) or _match(_UID, tail if isinstance(tail, bytes) else b"")
+                uid = uid_of(item[0]) or uid_of(tail)
                 if uid is not None and uid in uids:
                     found[uid] = item[1]
             return found
@@ -274,14 +218,6 @@ class Session:
         kind, data = self._client.uid("FETCH", uids, parts, *modifiers)
         self._expect_ok(kind, data)
         return [line for line in data if isinstance(line, bytes)]
-
-    def _vanished(self) -> UidSet:
-        vanished = UidSet()
-        for line in self._client.response("VANISHED")[1] or ():
-            if isinstance(line, bytes):
-                text = line.decode("ascii", "replace").replace("(EARLIER)", "").strip()
-                vanished |= UidSet.parse(text)
-        return vanished
 
     @property
     def _condstore(self) -> bool:
@@ -392,28 +328,3 @@ def _connected(settings: EmailSettings) -> BaseMailBox:
     if settings.tls == "starttls":
         return MailBoxStartTls(host, port, timeout=TIMEOUT_S, ssl_context=context)
     return MailBox(host, port, timeout=TIMEOUT_S, ssl_context=context)
-
-
-def _number(data: Any) -> int | None:
-    for item in reversed(data or ()):
-        if isinstance(item, bytes) and item.strip().isdigit():
-            return int(item)
-    return None
-
-
-def _match(pattern: re.Pattern[bytes], line: bytes) -> int | None:
-    match = pattern.search(line)
-    return int(match[1]) if match is not None else None
-
-
-def _flags(line: bytes) -> tuple[str, ...]:
-    match = _FLAGS.search(line)
-    return flag_names(match[1].decode("ascii", "replace").split()) if match is not None else ()
-
-
-def _internal_date(line: bytes) -> datetime | None:
-    """INTERNALDATE, as in `"02-Mar-2026 10:00:00 -0300"`."""
-    match = _DATE.search(line)
-    if match is None:
-        return None
-    return moment(match[1].decode("ascii", "replace").strip().replace("-", " ", 2))

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from batuta.events.event import format_time
-from sensors.connectors.email.imap import Folder, Lost, Opened, Refused, Summary
+from sensors.connectors.email.imap import Lost, Refused
+from sensors.connectors.email.imap_answers import Folder, Opened, Summary
 from sensors.connectors.email.imap_pull import (
     SUMMARIES_AT_ONCE,
     TOO_LARGE,

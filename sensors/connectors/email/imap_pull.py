@@ -16,7 +16,8 @@ from batuta.events.event import format_time
 from batuta.landing.model import Delivery
 from sensors.connectors.email import DELETED, FLAGS, change_body
 from sensors.connectors.email.folders import FOLDERS, Belief, Seen, changed_flags, folder_id
-from sensors.connectors.email.imap import Folder, Lost, Opened, Refused, Session
+from sensors.connectors.email.imap import Lost, Refused, Session
+from sensors.connectors.email.imap_answers import Folder, Opened
 from sensors.connectors.email.mailbox_reading import Batch, FolderReader, Line
 from sensors.connectors.email.settings import ALL, EmailSettings
 from sensors.connectors.email.signing_in import login_of

@@ -14,7 +14,8 @@ from batuta.events.event import format_time
 from batuta.landing.model import Delivery
 from sensors.connectors.email import MESSAGE, PLACED, change_body
 from sensors.connectors.email.folders import content_id
-from sensors.connectors.email.imap import Folder, Lost, Refused, Session, Summary
+from sensors.connectors.email.imap import Lost, Refused, Session
+from sensors.connectors.email.imap_answers import Folder, Summary
 from sensors.connectors.email.message import attachments_of, content_digest
 from sensors.connectors.email.settings import EmailSettings
 from sensors.connectors.email.uids import EMPTY, UidSet
@@ -176,14 +177,22 @@ class FolderReader:
                 return {}
         found: dict[int, bytes] = {}
         for uid in uids:
+            found |= self._one(UidSet.of((uid,)), whole=whole)
+            if self.given_up:
+                break
+        return found
+
+    def _one(self, uid: UidSet, *, whole: bool) -> dict[int, bytes]:
+        """One mail, asked for twice: the second time breaks it off, it is this mail that does it."""
+        for _ in range(2):
             try:
-                found |= self.line.session.bodies(UidSet.of((uid,)), whole=whole)
+                return self.line.session.bodies(uid, whole=whole)
             except Refused:
-                continue
+                break
             except Lost:
                 if not self._again():
                     break
-        return found
+        return {}
 
     def _again(self) -> bool:
         try:

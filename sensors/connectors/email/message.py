@@ -78,12 +78,14 @@ class Read:
         data: The members of the event.
         sent_at: By its Date field.
         received_at: By its newest Received field.
+        fields: How many header fields it has.
         digest: SHA-256 of the mail as it is on the wire, of its headers and size where only those were fetched.
     """
 
     data: dict[str, Any] = field(repr=False)
     sent_at: datetime | None
     received_at: datetime | None
+    fields: int
     digest: str
 
 
@@ -137,7 +139,7 @@ def read_message(
         "complete": whole and "TooDeep" not in mail.defects,
         "defects": list(mail.defects),
     }
-    return Read(data, sent_at, _passed_on(headers), digest)
+    return Read(data, sent_at, _passed_on(headers), len(headers.fields), digest)
 
 
 def attachments_of(raw: bytes) -> tuple[Attachment, ...]:

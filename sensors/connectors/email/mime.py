@@ -30,6 +30,8 @@ MOST_PARTS: Final = 1000
 MOST_HTML: Final = 1_000_000
 _LONGEST_PARAMETERS: Final = 16_384
 _MEDIA_TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}")
+_HTML: Final = re.compile(r"<(html|body|!doctype html)\b", re.IGNORECASE)
+_SNIFFED: Final = 20_000
 _TEXTS: Final = frozenset({"text/plain", "text/html"})
 
 
@@ -161,15 +163,25 @@ def _inner(part: Message) -> list[Message]:
 
 
 def _is_text(part: Message) -> bool:
-    if part.get_content_type() not in _TEXTS or part.is_multipart():
+    if part.is_multipart() or _text_type(part) is None:
         return False
     return _disposition(part) != "attachment" and _filename(part) is None
+
+
+def _text_type(part: Message) -> str | None:
+    """What kind of text a part is; parts that promise a boundary which is not there are read as they stand."""
+    found = part.get_content_type()
+    if found in _TEXTS:
+        return found
+    if part.get_content_maintype() != "multipart":
+        return None
+    return "text/html" if _HTML.search(str(part.get_payload())[:_SNIFFED]) else "text/plain"
 
 
 def _body(texts: dict[Message, str]) -> tuple[str | None, str | None]:
     """What the mail says: its plain text, or where that is blank its HTML."""
     for media_type, name in (("text/plain", "plain"), ("text/html", "html")):
-        found = [text for part, text in texts.items() if part.get_content_type() == media_type]
+        found = [text for part, text in texts.items() if _text_type(part) == media_type]
         whole = "\n".join(text for text in found if text.strip())
         if name == "html":
             whole = html_text(whole[:MOST_HTML])
