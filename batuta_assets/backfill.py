@@ -81,7 +81,8 @@ def _job(connector: str, kind: str, graph: CompiledGraph) -> dg.JobDefinition:
         ears = Ears(graph, settings=runtime.settings, url=lambda _: runtime.database_url(), clock=runtime.now)
         total = LandingCounts()
         with closing(ears):
-            for bound in chosen(connector, product, config.account, ears):
+            bounds = chosen(connector, product, config.account, ears)
+            for bound in bounds:
                 if config.again:
                     forget(bound, window, ears)
                 total += fetch_window(context, bound, window, ears)
@@ -94,7 +95,7 @@ def _job(connector: str, kind: str, graph: CompiledGraph) -> dg.JobDefinition:
         yield dg.AssetObservation(
             asset_key=[connector, ACCOUNTS],
             partition=product,
-            description=f"{keys['month'][:7]} is backfilled",
+            description=f"{keys['month'][:7]} is backfilled from {len(bounds)} accounts",
             metadata={**counts, "window": f"{window.start:%Y-%m-%d} to {window.end:%Y-%m-%d}"},
         )
         yield dg.Output(None, metadata=counts)
@@ -130,10 +131,10 @@ def month_window(month: str, now: datetime) -> Window:
 
 
 def chosen(connector: str, product: str, account: str | None, ears: Ears) -> tuple[BoundAccount, ...]:
-    """The product's accounts to fetch from.
+    """The product's accounts to fetch from; a range of partitions takes in products that have none.
 
     Raises:
-        dg.Failure: there is none, or one of them is not ready.
+        dg.Failure: the one that is named is not there, or one of them is not ready.
     """
     found = ears.accounts(connector)
     unready = [u for u in found.unready if u.key[0] == product and account in (None, u.key[2])]
@@ -141,10 +142,10 @@ def chosen(connector: str, product: str, account: str | None, ears: Ears) -> tup
         said = "; ".join(" ".join(filter(None, (u.problem, u.hint))) for u in unready)
         raise dg.Failure(description=said, allow_retries=False)
     ready = tuple(b for b in found.ready if b.key[0] == product and account in (None, b.key[2]))
-    if not ready:
-        which = f"account {account} of {connector}" if account else f"account of {connector} to fetch from"
+    if not ready and account:
         raise dg.Failure(
-            description=f"{product} has no {which}; add it under spec.connectors, with its credentials, and apply",
+            description=f"{product} has no account {account} of {connector} to fetch from; add it under "
+            "spec.connectors, with its credentials, and apply",
             allow_retries=False,
         )
     return ready

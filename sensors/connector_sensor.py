@@ -82,6 +82,8 @@ class Tick:
     unready: tuple[str, ...]
     news: News
     verdicts: Mapping[CheckName, Verdict]
+    products: frozenset[str]
+    """Products that Dagster has to know."""
     position: Position
     """The next one."""
 
@@ -118,10 +120,8 @@ def connector_sensor(
         ]
         return dg.SensorResult(
             asset_events=events,
-            skip_reason=None if events else skip_reason(connector, tick),
-            dynamic_partitions_requests=add_products(
-                context.instance, products, {n.product for n in tick.news.landed}
-            ),
+            skip_reason=summary(connector, tick, len(events) - len(tick.news.landed)),
+            dynamic_partitions_requests=add_products(context.instance, products, tick.products),
             cursor=tick.position.text(),
         )
 
@@ -148,7 +148,9 @@ def take_tick(connector: str, ears: Ears, position: Position, deadline: float) -
     said = {_label(name): (v.digest, now) for name, v in verdicts.items() if is_news(position, name, v, now)}
     after = Position(news.position, checked_at, {**(position.said if bound else {}), **said})
     unready = tuple(f"{b.name} cannot be polled: {b.unready}" for b in bound if b.unready)
-    return Tick(attempts, unready, news, verdicts, after)
+    # A product with accounts can be backfilled before anything has landed.
+    concerned = {item.product for item in news.landed} | {b.product for b in bound if verdicts}
+    return Tick(attempts, unready, news, verdicts, frozenset(concerned), after)
 
 
 def is_news(position: Position, name: CheckName, verdict: Verdict, now: datetime) -> bool:
@@ -173,11 +175,17 @@ def _label(name: CheckName) -> str:
     return "/".join(name)
 
 
-def skip_reason(connector: str, tick: Tick) -> str:
-    """Why there is nothing to say."""
-    called = f"{len(tick.attempts)} calls, " if tick.attempts else ""
-    said = f"{called}nothing new from {connector} up to batch {tick.news.position}"
-    return "; ".join((said, *tick.unready))
+def summary(connector: str, tick: Tick, said: int) -> str:
+    """What the tick did, for the list of ticks; a connector's sensor never asks for a run."""
+    rows = sum(item.rows for item in tick.news.landed)
+    news = f"{rows} events landed" if rows else f"nothing new from {connector}"
+    parts = [
+        f"{len(tick.attempts)} calls" if tick.attempts else "",
+        f"{news}, up to batch {tick.news.position}",
+        f"{said} checks have something to say" if said else "",
+        *tick.unready,
+    ]
+    return "; ".join(part for part in parts if part)
 
 
 def materialization(connector: str, item: Landed) -> dg.AssetMaterialization:
@@ -217,7 +225,7 @@ def severity(verdict: Verdict) -> dg.AssetCheckSeverity:
 def evidence(verdict: Verdict) -> dict[str, Any]:
     """The rows behind a verdict, as a table of the UI."""
     rows = verdict.evidence
-    counts = {"findings": len(verdict.findings), "rows": len(rows)}
+    counts = {"findings": len(verdict.findings)}
     if not rows:
         return dict(counts)
     columns = [dg.TableColumn(name) for name in rows[0]]

@@ -74,6 +74,8 @@ def subscriptions(
         elif seen < now - UNSEEN:
             findings.append(f"{account.name}: its push channels were last looked at {moment(seen)}.")
     good = f"{len(channels)} push channels of {len(audits)} accounts stand."
+    if not channels:
+        good = f"The vendor knows no push channel of ours for {len(audits)} accounts; they are polled."
     return Verdict(tuple(findings), good, tuple(_row(names[c.product, c.account], c) for c in channels))
 
 

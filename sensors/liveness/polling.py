@@ -69,17 +69,22 @@ def polling(bound: Sequence[Bound], polled: Sequence[Polled], now: datetime) -> 
 
 def _wrong(state: Polled, now: datetime) -> str | None:
     """What is wrong with an account, in a sentence that stays the same as long as the matter does."""
-    since = "never yet" if state.last_success_at is None else f"last at {moment(state.last_success_at)}"
     if state.stopped_at is not None:
         return f"is stopped since {moment(state.stopped_at)}, without a reason; apply it anew"
     if state.failures >= FAILURES:
-        return f"fails (it was polled well {since}): {(state.problem or 'no reason is known').rstrip('.')}"
+        return f"{_fails_since(state)}: {(state.problem or 'no reason is known').rstrip('.')}"
     if state.paused_until is not None and state.paused_until > now + LONGEST_PAUSE:
         return f"is paused by the vendor until {moment(state.paused_until)}"
     waits_until = max((at for at in (state.next_due_at, state.paused_until) if at is not None), default=None)
     if waits_until is not None and waits_until < now - OVERDUE:
         return f"was due at {moment(waits_until)} and is not polled; look at the connector's sensor"
     return None
+
+
+def _fails_since(state: Polled) -> str:
+    if state.last_success_at is None:
+        return "fails and has never been polled well"
+    return f"fails since it was last polled well, at {moment(state.last_success_at)}"
 
 
 def _row(account: Bound, state: Polled | None) -> Mapping[str, Cell]:

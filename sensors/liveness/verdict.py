@@ -53,7 +53,7 @@ class Verdict:
     @property
     def text(self) -> str:
         """The verdict in sentences."""
-        return " ".join(self.findings + self.notes) or self.says
+        return " ".join((*(self.findings or (self.says,)), *self.notes))
 
     @property
     def digest(self) -> str:

@@ -116,7 +116,16 @@ def test_a_rate_limit_is_waited_for_by_trying_again(
     assert counts(result)["landed"] == 3
 
 
-def test_a_product_without_such_an_account_is_told_what_to_do(
+def test_a_product_without_accounts_has_nothing_to_fetch(
+    vendor: GitHub, instance: dg.DagsterInstance, installation: Settings
+) -> None:
+    instance.add_dynamic_partitions("product", ["loja"])
+    result = run(vendor, instance, "2025-03-01|loja")
+    assert counts(result) == {"landed": 0, "duplicate": 0, "quarantined": 0, "filtered": 0}
+    assert vendor.requests == []
+
+
+def test_an_account_that_is_not_there_is_told_what_to_do(
     vendor: GitHub, instance: dg.DagsterInstance, installation: Settings
 ) -> None:
     result = run(vendor, instance, account="other")

@@ -229,6 +229,15 @@ def test_a_connector_without_accounts_only_reports_and_needs_no_keys(
     assert listener.sensor.minimum_interval_seconds == 30
 
 
+def test_a_product_with_an_account_can_be_backfilled_before_anything_has_landed(
+    vendor: GitHub, listening: Listening
+) -> None:
+    result = listening(arcsat=[repository(vendor)]).tick()
+    assert materialized(result) == {}
+    (request,) = result.dynamic_partitions_requests or []
+    assert list(request.partition_keys) == ["arcsat"]
+
+
 @pytest.mark.parametrize("cursor", [None, "", "not a number", "[]", '{"version": 2}', '{"position": "x"}'])
 def test_a_cursor_that_cannot_be_read_starts_from_the_beginning(cursor: str | None) -> None:
     assert Position.parse(cursor) == Position()
