@@ -250,7 +250,8 @@ def _bindings(product: CompiledProduct, source: Source) -> list[tuple[int, Conne
 def _readable(messages: Iterator[Delivery | BadLine], path: str, result: Ingested) -> Iterator[Delivery]:
     for item in messages:
         if isinstance(item, BadLine):
-            result.bad_lines.append(f"{path}:{item.number}: {item.message}")
+            where = f"{path}:{item.number}" if item.number else path
+            result.bad_lines.append(f"{where}: {item.message}")
         else:
             yield item
 

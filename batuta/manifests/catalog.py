@@ -76,6 +76,8 @@ class AccountForm:
     """Whether the vendor sends deliveries."""
     pull: bool
     """Whether the connector fetches."""
+    pushed: Callable[[BaseModel], bool]
+    """Whether an account with these settings is sent any."""
     lacking: Callable[[BaseModel, frozenset[str]], str | None]
     """A sentence, if these settings cannot work with the credentials that are named."""
 

@@ -25,7 +25,7 @@ FILE_NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)
 QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$"
 
 _SECRET_WORDS = re.compile(r"secret|token|passw|credential|api_?key|private_?key", re.IGNORECASE)
-_ADDRESS_OF_ONE = re.compile(r"(Url|_url|Uri|_uri)$")
+_ABOUT_ONE = re.compile(r"(Url|_url|Uri|_uri|Scopes?|_scopes?)$")
 _SETTING_DEPTH = 4
 _CRON_CHARACTERS = re.compile(r"[0-9A-Za-z*/,\- ]+")
 _CRON_EXTENSIONS = re.compile(r"\d*[LW]\b|\bL")
@@ -34,7 +34,7 @@ _CRON_ORIGIN = datetime(2024, 1, 1, tzinfo=UTC)
 
 def reads_like_a_secret(key: str) -> bool:
     """Whether a field name announces a secret (`token`, `webhookSecret`, ...); `tokenUrl` says where one is got."""
-    return _SECRET_WORDS.search(key) is not None and _ADDRESS_OF_ONE.search(key) is None
+    return _SECRET_WORDS.search(key) is not None and _ABOUT_ONE.search(key) is None
 
 
 def _schedule(value: str) -> str:

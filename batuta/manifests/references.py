@@ -171,10 +171,11 @@ def _connector_problems(document: Document, manifest: Product, catalog: Catalog)
             )
         seen.setdefault(account, index)
         form = catalog.accounts.get(binding.type)
+        pushed = True
         if form is not None:
-            problems.extend(_account_problems(document, path, binding, form))
-        pushes = form is None or form.push
-        if pushes and not binding.secret_refs and not binding.allow_unsigned:
+            pushed, wrong = _account_problems(document, path, binding, form)
+            problems.extend(wrong)
+        if pushed and not binding.secret_refs and not binding.allow_unsigned:
             message = "no secretRefs: every delivery will be refused; add {env: NAME} or {file: NAME}"
             problems.append(document.warning(path, message))
     return problems
@@ -182,8 +183,8 @@ def _connector_problems(document: Document, manifest: Product, catalog: Catalog)
 
 def _account_problems(
     document: Document, path: FieldPath, binding: ConnectorBinding, form: AccountForm
-) -> list[Problem]:
-    """What is wrong with the settings and credentials of one account."""
+) -> tuple[bool, list[Problem]]:
+    """Whether one account is sent deliveries, and what is wrong with its settings and credentials."""
     settings, wrong = settings_problems(binding.settings, form.settings, document.source, (*path, "settings"))
     problems = list(wrong)
     place: FieldPath = (*path, "credentials")
@@ -202,7 +203,7 @@ def _account_problems(
         names = ", ".join(form.credentials)
         message = f"no credentials: nothing will be fetched; name them under credentials: {names}"
         problems.append(document.warning(path, message))
-    return problems
+    return form.push and (settings is None or form.pushed(settings)), problems
 
 
 def _schema(document: Document, ref: str | None) -> dict[str, Any] | None:

@@ -70,10 +70,15 @@ def account_forms() -> Mapping[str, AccountForm]:
             credentials=module.CREDENTIALS,
             push=module.PUSH,
             pull=fetches(name),
+            pushed=_pushed,
             lacking=_lacking,
         )
         for name, module in CONNECTORS.items()
     }
+
+
+def _pushed(settings: BaseModel) -> bool:
+    return not isinstance(settings, ConnectorSettings) or settings.pushed()
 
 
 def _lacking(settings: BaseModel, credentials: frozenset[str]) -> str | None:

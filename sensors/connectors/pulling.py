@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from batuta.errors import BatutaError
@@ -53,6 +53,10 @@ class ConnectorSettings(BaseModel):
     """Settings of an account, as `spec.connectors[].settings` has them: camelCase, no unknown ones."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+    def pushed(self) -> bool:
+        """Whether the vendor sends deliveries for an account with these settings, where the connector takes any."""
+        return True
 
     def lacking(self, credentials: frozenset[str]) -> str | None:
         """A sentence to the manifest's author, if these settings cannot work with the credentials that are named."""

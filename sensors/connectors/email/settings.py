@@ -89,6 +89,10 @@ class EmailSettings(GraphSettings):
         """The port to connect to."""
         return self.port or _PORTS[self.tls]
 
+    def pushed(self) -> bool:
+        """See `ConnectorSettings.pushed`: IMAP sends nothing."""
+        return self.kind == "graph"
+
     def lacking(self, credentials: frozenset[str]) -> str | None:
         """See `ConnectorSettings.lacking`."""
         if self.kind == "graph":

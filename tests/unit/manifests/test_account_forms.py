@@ -43,6 +43,9 @@ class MailSettings(ConnectorSettings):
     folders: tuple[Folder, ...] = ()
     token_url: str = "https://login.example.com/token"
 
+    def pushed(self) -> bool:
+        return self.port != 143
+
     def lacking(self, credentials: frozenset[str]) -> str | None:
         return None if credentials else "needs a password or a token"
 
@@ -52,13 +55,18 @@ def _lacking(settings: BaseModel, credentials: frozenset[str]) -> str | None:
     return settings.lacking(credentials)
 
 
+def _pushed(settings: BaseModel) -> bool:
+    assert isinstance(settings, ConnectorSettings)
+    return settings.pushed()
+
+
 def compiled(tmp_path: Path, text: str, *, push: bool = False) -> Compilation:
     path = tmp_path / "shop.yaml"
     path.write_text(HEAD + text, encoding="utf-8")
     loaded = load(path)
     assert not loaded.problems, [str(problem) for problem in loaded.problems]
     catalog = small_catalog()
-    mail = AccountForm(MailSettings, {"password": "IMAP", "token": "XOAUTH2"}, push, True, _lacking)
+    mail = AccountForm(MailSettings, {"password": "IMAP", "token": "XOAUTH2"}, push, True, _pushed, _lacking)
     connectors = {**catalog.connectors, "email": ("messages",)}
     return compile_manifests(
         loaded.documents, replace(catalog, connectors=connectors, accounts={"email": mail})
@@ -133,6 +141,7 @@ def test_only_a_connector_that_is_sent_deliveries_is_told_of_a_missing_secret(tm
     [warning] = compiled(tmp_path, text, push=True).problems
     assert warning.severity == "warning"
     assert "no secretRefs" in warning.message
+    assert messages(compiled(tmp_path, text.replace("host: h", "host: h, port: 143"), push=True)) == []
 
 
 @pytest.mark.parametrize(
