@@ -54,6 +54,12 @@ class ConnectorSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
+    fresh_within: timedelta | None = Field(
+        default=None,
+        gt=timedelta(0),
+        description="After how long without news the data is not fresh, as in P1D or PT6H; shown in Dagster.",
+    )
+
     def pushed(self) -> bool:
         """Whether the vendor sends deliveries for an account with these settings, where the connector takes any."""
         return True
