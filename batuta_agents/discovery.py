@@ -10,7 +10,7 @@ from typing import Any, Final
 from batuta.errors import UsageError
 from batuta_agents.skill import Skill
 
-AGENTS: Final = ("sigma", "vox")
+AGENTS: Final = ("echo", "sigma", "vox")
 
 
 class UnknownSkill(UsageError):

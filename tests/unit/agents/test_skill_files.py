@@ -19,6 +19,7 @@ from batuta_agents.skill import Skill
 SKILLS = all_skills()
 LOCALES = ("pt-BR", "en")
 EVENT_QUERIES = {
+    "echo.fraud.screen": ("messages",),
     "sigma.finance.reconcile": ("reconcile_totals", "reconcile_events", "orders_with_payments"),
     "sigma.kpi.review": ("kpi_days", "kpi_events"),
     "vox.crm.playbook": ("segments", "segment_events"),

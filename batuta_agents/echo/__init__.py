@@ -1,0 +1,1 @@
+"""Echo hears what people write to the company."""
