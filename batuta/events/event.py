@@ -11,11 +11,10 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from batuta.errors import BatutaError
 
@@ -68,9 +67,11 @@ class InvalidEvent(BatutaError):
         self.field = field
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One event. Build it with `create` or `from_json`; the bare constructor checks nothing."""
+class Event(NamedTuple):
+    """One event. Build it with `create` or `from_json`; the bare constructor checks nothing.
+
+    A named tuple, because one is made for every event: a frozen dataclass takes twice as long.
+    """
 
     id: str
     source: str
@@ -79,7 +80,7 @@ class Event:
     data: dict[str, Any]
     subject: str | None = None
     dataschema: str | None = None
-    extensions: Mapping[str, Extension] = field(default_factory=lambda: NO_EXTENSIONS)
+    extensions: Mapping[str, Extension] = NO_EXTENSIONS
 
     @classmethod
     def create(
@@ -241,7 +242,8 @@ def begin_digest(*parts: str) -> hashlib.blake2b:
 
 def format_time(moment: datetime) -> str:
     """RFC 3339 in UTC, with as many digits as the moment has."""
-    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return f"{utc.replace(tzinfo=None).isoformat()}Z"
 
 
 def _utc(moment: datetime) -> datetime:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
@@ -265,14 +265,14 @@ def _hash_attributes(candidate: Candidate, masker: Masker) -> Candidate:
 
     event = candidate.event
     if "id" in candidate.hashed:
-        event = replace(event, id=hashed("id", event.id))
+        event = event._replace(id=hashed("id", event.id))
     if "subject" in candidate.hashed and event.subject is not None:
-        event = replace(event, subject=hashed("subject", event.subject))
+        event = event._replace(subject=hashed("subject", event.subject))
     if "source" in candidate.hashed:
         start = _HOST.match(event.source)
         kept = start[0] if start is not None else ""
         if event.source != kept:
-            event = replace(event, source=kept + hashed("source", event.source.removeprefix(kept)))
+            event = event._replace(source=kept + hashed("source", event.source.removeprefix(kept)))
     entity = hashed("entity", candidate.entity) if candidate.entity is not None else None
     return candidate._replace(event=event, entity=entity)
 

@@ -1,7 +1,6 @@
 """What would tell who a person is never leaves preparation in clear, and stays equal where it was equal."""
 
 import re
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,7 +25,7 @@ def preparation(tmp_path: Path) -> Preparation:
 def reading(*hashed: HashedAttribute, connector: str = "trial", **attributes: str) -> Parse:
     def read(delivery: Delivery) -> Parsed:
         candidate = parse(delivery).candidates[0]
-        event: Event = replace(candidate.event, **attributes)
+        event: Event = candidate.event._replace(**attributes)
         changed: Candidate = candidate._replace(
             event=event, connector=connector, entity=event.id, hashed=frozenset(hashed)
         )
