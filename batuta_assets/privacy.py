@@ -10,7 +10,7 @@ import dagster as dg
 
 from batuta.errors import BatutaError
 from batuta.keys import keys_for
-from batuta.privacy.requests import carry_out_requests, requests, take_up
+from batuta.privacy.requests import carry_out_requests, has_expired_disclosures, requests, take_up
 from batuta.warehouse.connection import Connection
 from batuta_assets.runtime import Runtime, connector_to
 from sensors.run_tags import refresh_tags
@@ -80,6 +80,10 @@ def privacy_sensor(job: dg.JobDefinition, connect: Connect | None = None) -> dg.
         with opened() as conn:
             take_up(conn)
             found = [request for request in requests(conn) if request.attempts < TRIES]
+            runtime = Runtime()
+            expired = has_expired_disclosures(conn, runtime.settings().home, runtime.now())
+        if expired and not found:
+            return dg.RunRequest(run_key=f"expired-{runtime.now():%Y%m%d}")
         if not found:
             return dg.SkipReason("No request is open.")
         # One more try makes another key, so a run that failed is asked for again, and one that waits is not.

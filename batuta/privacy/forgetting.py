@@ -99,12 +99,10 @@ def replace_in_files(folders: Iterable[Path], words: Mapping[str, str]) -> int:
     return changed
 
 
-def delete_files_with(folder: Path, words: Sequence[str]) -> int:
-    """Delete the files of a folder that have any of the words: what was disclosed of a person who is forgotten."""
-    found = [p for p in files_of([folder]) if any(word.encode() in p.read_bytes() for word in words)]
-    for path in found:
-        path.unlink()
-    return len(found)
+def speaks_of(path: Path, words: Sequence[str]) -> bool:
+    """Whether any of the words stands in a file."""
+    content = path.read_bytes()
+    return any(word.encode() in content for word in words)
 
 
 def files_of(folders: Iterable[Path]) -> list[Path]:

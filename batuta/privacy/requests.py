@@ -21,7 +21,7 @@ from psycopg.types.json import Jsonb
 from batuta.errors import BatutaError
 from batuta.keys import KeyRing
 from batuta.privacy.disclosure import disclose
-from batuta.privacy.forgetting import delete_files_with, forget_person, quarantined
+from batuta.privacy.forgetting import files_of, forget_person, quarantined, speaks_of
 from batuta.privacy.person import Ear, Person, person_of_request
 from batuta.privacy.replacing import text_tables
 from batuta.privacy.shops import forget_shop, quarantined_of_shop
@@ -34,6 +34,10 @@ KINDS: Final[dict[str, Kind]] = {
     "com.shopify.shop.redact_requested": "forget_shop",
 }
 TIME_GIVEN: Final = timedelta(days=30)
+KEPT: Final = timedelta(days=30)
+"""How long what was disclosed is kept."""
+FETCHED_WITHIN: Final = timedelta(days=7)
+"""Who asked to be told and then to be forgotten gets this long to be told."""
 _LOCK: Final = 0x7072_6976_6163_79  # "privacy": one at a time
 
 
@@ -95,6 +99,15 @@ def take_up(conn: psycopg.Connection[Any]) -> int:
         ).rowcount
 
 
+def has_expired_disclosures(conn: psycopg.Connection[Any], home: Path, now: datetime) -> bool:
+    """Whether something that was disclosed is to be deleted: the next carrying out does it."""
+    rows = conn.execute(
+        "select key from batuta.privacy_requests where kind = 'disclose_person' and done_at <= %s",
+        (now - KEPT,),
+    )
+    return any((home / "privacy" / f"{bytes(key).hex()}.json").exists() for (key,) in rows)
+
+
 def carry_out_requests(
     conn: psycopg.Connection[Any],
     keys: KeyRing,
@@ -121,7 +134,9 @@ def carry_out_requests(
     conn.commit()
     try:
         take_up(conn)
-        found = requests(conn, product=product)
+        _delete_disclosures(conn, home, clock())
+        # Who asked for both is told before they are forgotten.
+        found = sorted(requests(conn, product=product), key=lambda request: request.kind != "disclose_person")
         conn.commit()
         for request in found:
             _carry_out(conn, request, keys, home, places, clock)
@@ -149,7 +164,7 @@ def forget_by_hand(
     conn.commit()
     with conn.transaction():
         counts = forget_person(conn, person, keys, folders, held)
-        counts |= _delete_disclosures(home, person)
+        counts |= _delete_disclosures(conn, home, now, person)
         conn.execute(
             """
             insert into batuta.privacy_requests
@@ -179,6 +194,8 @@ def _carry_out(
         if request.kind == "forget_shop":
             _forget_shop(conn, request, source, keys, folders, clock())
         else:
+            if request.kind == "forget_person" and _is_yet_to_be_told(conn, request, data):
+                raise BatutaError("the person has asked to be told first, and that could not be done yet")
             person = person_of_request(conn, request.product, source, data, keys)
             held = _heard(conn, person, keys)
             conn.commit()
@@ -201,6 +218,18 @@ def _carry_out(
                 "update batuta.privacy_requests set attempts = attempts + 1, problem = %s where key = %s",
                 (problem, request.key),
             )
+
+
+def _is_yet_to_be_told(conn: psycopg.Connection[Any], request: PrivacyRequest, data: dict[str, Any]) -> bool:
+    row = conn.execute(
+        """
+        select 1 from batuta.privacy_requests as others join batuta.events on others.key = events.key
+        where others.kind = 'disclose_person' and others.state = 'open' and others.product = %s
+            and events.data #>> '{customer,id}' = %s
+        """,
+        (request.product, (data.get("customer") or {}).get("id")),
+    ).fetchone()
+    return row is not None
 
 
 def _sweep(conn: psycopg.Connection[Any], outcome: list[PrivacyRequest]) -> None:
@@ -230,12 +259,22 @@ def _forget_person(
 ) -> None:
     with conn.transaction():
         counts = forget_person(conn, person, keys, folders, held)
-        counts |= _delete_disclosures(home, person)
+        counts |= _delete_disclosures(conn, home, now, person)
         _finish(conn, request, counts, person.digest(keys), now)
 
 
-def _delete_disclosures(home: Path, person: Person) -> dict[str, int]:
-    deleted = delete_files_with(home / "privacy", person.words)
+def _delete_disclosures(
+    conn: psycopg.Connection[Any], home: Path, now: datetime, person: Person | None = None
+) -> dict[str, int]:
+    """Delete what was disclosed long ago, and what was of a person who is forgotten once there was time to fetch it."""
+    rows = conn.execute("select key, done_at from batuta.privacy_requests where kind = 'disclose_person'")
+    made = {f"{bytes(key).hex()}.json": done_at for key, done_at in rows}
+    deleted = 0
+    for path in files_of([home / "privacy"]):
+        age = now - (made.get(path.name) or now)
+        if age >= KEPT or (person is not None and age >= FETCHED_WITHIN and speaks_of(path, person.words)):
+            path.unlink()
+            deleted += 1
     return {"disclosures": deleted} if deleted else {}
 
 

@@ -60,10 +60,11 @@ class House:
         customer = {name: person[name] for name in ("id", "email", "phone")}
         self.land(topic, {"shop_id": 1, "shop_domain": SHOP, "customer": customer} | more)
 
-    def carry_out(self) -> list[Any]:
+    def carry_out(self, *, days_later: int = 0) -> list[Any]:
         """What is open."""
+        at = NOW + timedelta(days=days_later)
         with connect(self.url, "owner") as conn:
-            return carry_out_requests(conn, self.keys, self.home, lambda: NOW)
+            return carry_out_requests(conn, self.keys, self.home, lambda: at)
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Ask the database as its owner."""

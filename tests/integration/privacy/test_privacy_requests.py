@@ -16,7 +16,7 @@ import pytest
 
 from batuta.blobs import canonical_json, digest_of, put_blob
 from batuta.landing.model import ItemMoves, KnownItem, PageSides
-from batuta.privacy.requests import requests, take_up
+from batuta.privacy.requests import has_expired_disclosures, requests, take_up
 from batuta.warehouse.connection import connect
 from examples.vendors import shopify_data as data
 from sensors.connectors import shopify
@@ -291,9 +291,34 @@ def test_what_is_held_of_a_person_is_told_in_a_file_for_its_owner_alone(house: H
     assert "cliente2" not in path.read_text()
     assert not set(house.pseudonyms(STAYS)) & set(document["pseudonyms"])
 
+
+def test_what_was_told_is_kept_until_it_can_have_been_fetched_and_no_longer(house: House) -> None:
+    house.ask("customers/data_request", LEAVES)
+    house.ask("customers/data_request", STAYS)
     house.ask("customers/redact", LEAVES)
-    house.carry_out()
-    assert not path.exists(), "what was told of a person is forgotten with them"
+    assert {request.state for request in house.carry_out()} == {"done"}
+    assert len(list((house.home / "privacy").iterdir())) == 2, (
+        "who asked for both is told before they are forgotten"
+    )
+    house.ask("customers/redact", STAYS)
+    house.carry_out(days_later=8)
+    assert len(list((house.home / "privacy").iterdir())) == 1, "a week later it goes with the person"
+    with connect(house.url, "reader") as conn:
+        assert not has_expired_disclosures(conn, house.home, NOW + timedelta(days=29))
+        assert has_expired_disclosures(conn, house.home, NOW + timedelta(days=31))
+    house.carry_out(days_later=31)
+    assert not list((house.home / "privacy").iterdir())
+
+
+def test_nobody_is_forgotten_before_they_are_told_what_they_asked_for(house: House) -> None:
+    (house.home / "privacy").write_text("a file where a folder should be")
+    house.ask("customers/redact", LEAVES)
+    house.ask("customers/data_request", LEAVES)
+    assert {request.state for request in house.carry_out()} == {"open"}
+    (house.home / "privacy").unlink()
+    assert {request.state for request in house.carry_out()} == {"done"}
+    (path,) = (house.home / "privacy").iterdir()
+    assert house.pseudonyms(LEAVES)[1] in path.read_text()
 
 
 def test_a_shop_that_left_is_deleted_and_its_sister_stays(house: House, target: Path) -> None:
