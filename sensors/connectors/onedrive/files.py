@@ -95,6 +95,8 @@ class SavedPages:
 def _pages(path: Path) -> Iterator[JsonObject]:
     files = sorted(path.rglob("*.json"), key=_natural) if path.is_dir() else [path]
     for file in files:
+        if not file.is_file():
+            raise SourceFailed(f"{file.name} is not there")
         if file.stat().st_size > LARGEST:
             raise SourceFailed(f"{file.name} is larger than {LARGEST} bytes; save one page to a file")
         for page in _documents(file):
