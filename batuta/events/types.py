@@ -71,7 +71,7 @@ def _mail(kind: str, id: str, time: str) -> EventType:
         "email",
         "messages",
         "avila.email",
-        "none",
+        "the mail where it lies: {uidvalidity}:{uid}, or the immutable id, or the digest of a file",
         id,
         time,
     )
@@ -219,9 +219,14 @@ ROWS: Final = (
         "updated_at of the thing named by the event, else the time of receipt",
     ),
     *(
-        _mail(kind, "{uidvalidity}:{uid}:{what}, or {immutable id}:{changeKey}", when)
+        _mail(
+            kind, "{uidvalidity}:{uid}:{what}, or {immutable id}:{changeKey}, or the digest of a file", when
+        )
         for kind, when in (
-            ("received", "when the server received it (INTERNALDATE, receivedDateTime)"),
+            (
+                "received",
+                "when the server received it (INTERNALDATE, receivedDateTime); of a file, Received or Date",
+            ),
             ("updated", "when the poll saw it, stored once; lastModifiedDateTime over Graph"),
             ("deleted", "when the poll saw it, stored once"),
         )
