@@ -46,5 +46,15 @@ def webhook(*, scale: float, runs: int) -> None:
     _print(measured.run(get_settings(), steps(), scale=scale, runs=runs))
 
 
+@bench.command()
+@click.option("--scale", default=1.0, show_default=True, help="Share of the full number of events.")
+@click.option("--seed", default=20_251_112, show_default=True, help="Decides who is killed when.")
+def chaos(*, scale: float, seed: int) -> None:
+    """Events lost or doubled while gateway, daemon, runs and database are killed under load."""
+    from batuta_cli.bench import chaos as measured
+
+    _print(measured.run(get_settings(), steps(), scale=scale, seed=seed))
+
+
 def _print(document: dict[str, Any]) -> None:
     click.echo(json.dumps(document, ensure_ascii=False))
