@@ -11,4 +11,4 @@ select distinct on (labels.product, labels.message_id)
     labels.batch
 from {{ ref('stg_events__labels') }} as labels
 where labels.message_id is not null
-order by labels.product, labels.message_id, labels.event_time desc, labels.event_id collate "C" desc
+order by labels.product asc, labels.message_id asc, labels.event_time desc, labels.event_id collate "C" desc
