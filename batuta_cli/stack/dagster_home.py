@@ -48,6 +48,9 @@ def environment(settings: Settings, url: str) -> dict[str, str]:
         "BATUTA_DAGSTER_PG_URL": dagster_url(url),
         # The events that announce a run's assets are one transaction (`batuta_assets/storage.py`).
         "DAGSTER_EVENT_BATCH_SIZE": "1000",
+        # A tick that waits for slow vendors holds a thread of both servers; small machines have few by default.
+        "DAGSTER_CODE_SERVER_MAX_WORKERS": "32",
+        "DAGSTER_GRPC_MAX_WORKERS": "32",
         "DAGSTER_HOME": str(settings.home / "dagster"),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",

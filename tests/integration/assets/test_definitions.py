@@ -7,18 +7,20 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 
 from batuta.errors import BatutaError
 from batuta.events.types import datasets
 from batuta.manifests.bundle import BundleError, write_bundle
 from batuta.manifests.graph import CompiledGraph
 from batuta.manifests.project import check_path
-from batuta.settings import Settings
+from batuta.settings import Settings, get_settings
 from batuta_agents.catalog import catalog as skills
 from batuta_assets.catalog import project_catalog
 from batuta_assets.dbt_manifest import ManifestError, read_manifest
 from batuta_assets.graph import Score, UnknownSkill, definitions
 from batuta_assets.locations import load_graph, locations
+from batuta_cli.stack import dagster_home
 from tests.support.dbt import PROJECT, manifest
 from tests.support.score import company, pipeline, product
 
@@ -144,6 +146,15 @@ def test_every_sensor_and_schedule_is_running_and_none_is_added_behind_our_back(
     schedules = {s.name: s.default_status for s in repository.schedule_defs}
     assert set(schedules) == {"cron_0_6_any_any_any__america_sao_paulo", "refresh_marts_hourly"}
     assert set(schedules.values()) == {dg.DefaultScheduleStatus.RUNNING}
+
+
+def test_every_sensor_can_tick_at_once_and_leaves_room_for_the_ui(defs: dg.Definitions) -> None:
+    sensors = len(defs.get_repository_def().sensor_defs)
+    written = yaml.safe_load((PROJECT / "deploy" / "dagster.yaml").read_text("utf-8"))
+    assert sensors <= written["sensors"]["num_workers"]
+    environment = dagster_home.environment(get_settings(), "postgresql://127.0.0.1/batuta")
+    for name in ("DAGSTER_CODE_SERVER_MAX_WORKERS", "DAGSTER_GRPC_MAX_WORKERS"):
+        assert int(environment[name]) >= 2 * sensors
 
 
 def test_without_manifests_there_are_sources_and_dbt() -> None:
