@@ -243,7 +243,7 @@ def begin_digest(*parts: str) -> hashlib.blake2b:
 def format_time(moment: datetime) -> str:
     """RFC 3339 in UTC, with as many digits as the moment has."""
     utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    return f"{utc.replace(tzinfo=None).isoformat()}Z"
+    return f"{utc.isoformat()[: -len('+00:00')]}Z"
 
 
 def _utc(moment: datetime) -> datetime:
