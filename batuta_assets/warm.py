@@ -42,37 +42,43 @@ class Warm:
     address: Path
     waiting: dict[int, socket.socket] = field(default_factory=dict)
     """The connection of whoever asked for a worker, by the worker's pid."""
+    bell: socket.socket = field(init=False)
+    """Rings when a child has ended or a signal has come."""
+    ring: socket.socket = field(init=False)
+    ears: int = field(init=False)
+    """The listener's end of a pipe on which it hears of each worker's end."""
+    mouth: int = field(init=False)
+    selector: selectors.BaseSelector = field(init=False)
     listener: int | None = None
     listener_since: float = 0.0
     listener_deaths: int = 0
     listener_not_before: float = 0.0
     stopping: bool = False
 
+    def __post_init__(self) -> None:
+        self.bell, self.ring = socket.socketpair()
+        self.bell.setblocking(False)
+        self.ring.setblocking(False)
+        self.ears, self.mouth = os.pipe()
+        os.set_blocking(self.mouth, False)
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(self.door, selectors.EVENT_READ)
+        self.selector.register(self.bell, selectors.EVENT_READ)
+
     def serve(self) -> None:
         """Fork what is asked for until told to stop, or until the definitions have changed."""
-        bell, self.ring = socket.socketpair()
-        bell.setblocking(False)
-        self.ring.setblocking(False)
         signal.set_wakeup_fd(self.ring.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        self.ears, self.mouth = os.pipe()
-        os.set_blocking(self.mouth, False)
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.door, selectors.EVENT_READ)
-            selector.register(bell, selectors.EVENT_READ)
-            self.selector = selector
-            while not self.stopping:
-                self._tend_listener()
-                for key, _ in selector.select(LOOK_S):
-                    if key.fileobj is self.door:
-                        self._answer()
-                    else:
-                        bell.recv(4096)
-                self._reap()
-                if self.loaded.changed():
-                    return
+        while not self.stopping and not self.loaded.changed():
+            self._tend_listener()
+            for key, _ in self.selector.select(LOOK_S):
+                if key.fileobj is self.door:
+                    self._answer()
+                else:
+                    self.bell.recv(4096)
+            self._reap()
 
     def leave(self) -> None:
         """Close the door, so that launchers know at once."""
@@ -180,8 +186,8 @@ class Warm:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         self.selector.close()
-        self.door.close()
-        self.ring.close()
+        for own in (self.door, self.bell, self.ring):
+            own.close()
         os.close(self.mouth)
         for connection in self.waiting.values():
             connection.close()
@@ -203,8 +209,9 @@ def main() -> int:
     address.parent.mkdir(parents=True, exist_ok=True)
     address.unlink(missing_ok=True)
     door = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)
     door.bind(str(address))
-    address.chmod(0o600)
+    os.umask(before)
     door.listen(32)
     gc.collect()
     gc.freeze()

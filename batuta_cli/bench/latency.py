@@ -162,7 +162,7 @@ def _one_event(
     report = _materialized(events, run_id, '["reports", "daily_review"]')
     _wait_for_end(events, run_id)
     with psycopg.connect(url, autocommit=True) as conn:
-        claimed = _first(
+        heard = _first(
             conn,
             "select extract(epoch from requested_at) from batuta.trigger_windows where run_id = %s",
             run_id,
@@ -171,7 +171,7 @@ def _one_event(
         events, "select extract(epoch from create_timestamp) from runs where run_id = %s", run_id
     )
     return acknowledged.at, {
-        "claimed": float(claimed),
+        "heard": float(heard),
         "run_created": float(created),
         "run_launched": _event_time(events, run_id, "PIPELINE_STARTING"),
         "run_started": _event_time(events, run_id, "PIPELINE_START"),
