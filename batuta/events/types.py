@@ -232,7 +232,13 @@ ROWS: Final = (
         )
     ),
     *(
-        _file(kind, "onedrive", "files", "{item}:{eTag}, deletions {item}:deleted:{last eTag}", when)
+        _file(
+            kind,
+            "onedrive",
+            "files",
+            "{drive}:{item}:{eTag}, deletions {drive}:{item}:deleted:{last eTag}",
+            when,
+        )
         for kind, when in (
             ("created", "lastModifiedDateTime"),
             ("updated", "lastModifiedDateTime"),

@@ -99,7 +99,8 @@ def _begin(graph: Graph, settings: OneDriveSettings, position: Any) -> Place:
     """The place a position holds; the beginning for none, and for one of another drive."""
     start = start_link(graph, settings)
     if not isinstance(position, dict):
-        return Place(settings.drive, _drive(graph, settings), start, full=not settings.saved)
+        drive = _drive(graph, settings)
+        return Place(settings.drive, drive, start, full=not settings.saved, orphans=settings.saved)
     place = Place.from_json(position)
     if place.of != settings.drive:
         return Place(settings.drive, _drive(graph, settings), start, scan=place.scan + 1)

@@ -57,6 +57,7 @@ class OneDriveSettings(GraphSettings):
     subscription_minutes: int = Field(
         default=41_760, ge=60, le=42_300, description="How long a subscription is asked for."
     )
+    poll_seconds: int = Field(default=300, ge=10, le=86_400, description="Seconds between two polls.")
 
     def lacking(self, credentials: frozenset[str]) -> str | None:
         """See `ConnectorSettings.lacking`."""
