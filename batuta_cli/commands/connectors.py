@@ -137,9 +137,9 @@ def _means(settings: Settings) -> Means:
 def _show(view: AccountView) -> None:
     click.echo(f"{_name(view.product, view.connector, view.account)}   {view.standing}")
     if view.fetched:
-        last = f"{view.last_success_at:%Y-%m-%d %H:%M}" if view.last_success_at else "never"
-        due = f"{view.next_due_at:%Y-%m-%d %H:%M}" if view.next_due_at else "as soon as it can be"
-        click.echo(f"    fetched {last} UTC, next {due}")
+        last = f"{view.last_success_at:%Y-%m-%d %H:%M} UTC" if view.last_success_at else "never"
+        due = f"{view.next_due_at:%Y-%m-%d %H:%M} UTC" if view.next_due_at else "as soon as it can be"
+        click.echo(f"    fetched {last}, next {'not' if view.stopped else due}")
     if view.counted:
         missing = f", {view.missing:,} not accounted for" if view.missing else ", all accounted for"
         click.echo(f"    the source handed over {view.counted:,}{missing}")

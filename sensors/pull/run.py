@@ -51,6 +51,7 @@ from sensors.pull.accounts import (
 )
 from sensors.pull.known import StoredKnown, moves_of
 from sensors.pull.means import Means
+from sensors.pull.pages import commit_page
 from sensors.pull.positions import DONE, backfill_consumer, open_position, poll_consumer, seal_position
 
 POLL_SECONDS: Final = 300
@@ -285,7 +286,7 @@ def _commit_pages(
             items=moves_of(page.items, sink.key),
             count=sink.count(page),
         )
-        done.add(means.landing.commit_page(conn, page.deliveries, parse, sides, way=sink.way), page)
+        done.add(commit_page(means.landing, conn, page.deliveries, parse, sides, way=sink.way), page)
 
 
 def _move(page: Page, means: Means, consumer: str, product: str) -> CursorMove:

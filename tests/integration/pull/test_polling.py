@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 
 from batuta.landing.cursors import get_cursor
 from batuta.landing.land import Landing
+from batuta.landing.model import Candidate, Delivery, Parsed
 from batuta.manifests.models import ConnectorBinding, SecretRef
 from batuta.settings import get_settings
 from batuta.warehouse.connection import Connection, connect
@@ -444,6 +447,34 @@ def test_files_are_polled_from_their_start_and_leave_the_vendors_position_alone(
     assert landed(conn) == [1, 2, 3, 4, 5, 6, 7]
     assert position(conn, landing) == 4
     assert state(conn, bound).failures == 0
+
+
+def test_a_record_the_database_cannot_store_is_held_and_the_others_land(
+    vendor: ToyVendor, means: Means, conn: Connection, landing: Landing
+) -> None:
+    noise = base64.b64encode(random.Random(7).randbytes(9000)).decode()
+
+    def parse_with_one_too_large(given: Delivery) -> Parsed:
+        parsed = parse(given)
+        [candidate] = parsed.candidates
+        if not candidate.event.id.startswith("2-"):
+            return parsed
+        large = candidate.event._replace(subject=noise)
+        return Parsed((Candidate(event=large, dataset="surveys", connector="trial"),), "surveys")
+
+    with conn.transaction():
+        conn.execute("set local role postgres")
+        conn.execute("create index events_by_subject on batuta.events (subject)")
+    bound = bound_to(vendor)
+    vendor.records = [1, 2, 3, 4]
+    polled = poll_account(
+        bound, replace(means, parse_of=lambda name: parse_with_one_too_large), deadline=MUCH
+    )
+
+    assert (polled.counts.landed, polled.counts.quarantined, polled.complete) == (3, 1, True)
+    assert landed(conn) == [1, 3, 4]
+    assert position(conn, landing) == 4
+    assert conn.execute("select reason_code from batuta.quarantine").fetchall() == [("storing",)]
 
 
 def test_an_audit_is_recorded_as_a_whole(vendor: ToyVendor, means: Means, conn: Connection) -> None:
