@@ -109,6 +109,7 @@ class BusConsumer:
                 "session.timeout.ms": SESSION_SECONDS * 1000,
                 "heartbeat.interval.ms": SESSION_SECONDS * 1000 // 10,
                 "allow.auto.create.topics": True,
+                "topic.metadata.refresh.interval.ms": 5_000,
                 "log_level": 3,
             }
         )

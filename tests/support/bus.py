@@ -86,24 +86,30 @@ class Installation:
         self, address: BusAddress, connect: Callable[[], Connection] | None = None
     ) -> Iterator[BusConsumer]:
         """A consumer at work; it must end when it is told to."""
-        stop, failed = threading.Event(), list[BaseException]()
-        consumer = self.consumer(address, connect)
-
-        def work() -> None:
-            try:
-                consumer.run(stop)
-            except BaseException as error:  # noqa: BLE001 - the test says so in its own thread
-                failed.append(error)
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        try:
+        with running_consumer(self.consumer(address, connect)) as consumer:
             yield consumer
-        finally:
-            stop.set()
-            thread.join(30)
-            assert not thread.is_alive()
-            assert not failed, failed
+
+
+@contextmanager
+def running_consumer(consumer: BusConsumer) -> Iterator[BusConsumer]:
+    """A consumer at work in a thread; it must end when it is told to."""
+    stop, failed = threading.Event(), list[BaseException]()
+
+    def work() -> None:
+        try:
+            consumer.run(stop)
+        except BaseException as error:  # noqa: BLE001 - the test says so in its own thread
+            failed.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield consumer
+    finally:
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+        assert not failed, failed
 
 
 @contextmanager
