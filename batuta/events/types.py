@@ -29,7 +29,7 @@ class EventType:
     """Whether a producer of the company's own may post it over `POST /events` too."""
 
 
-_SHOPIFY_ID: Final = "X-Shopify-Webhook-Id (the same on every retry)"
+_SHOPIFY_ID: Final = "X-Shopify-Webhook-Id (the same on every retry); pulled: {global id}:{version}"
 _SHOPIFY_TIME: Final = "X-Shopify-Triggered-At, else updated_at, else created_at of the payload"
 _GITHUB_ID: Final = "X-GitHub-Delivery (the same on redelivery)"
 _OWN_ID: Final = "the producer's id"
@@ -104,6 +104,7 @@ def _notion(kind: str, id: str, time: str) -> EventType:
 
 
 _GID: Final = "admin_graphql_api_id of the payload"
+_HASHED_GID: Final = "keyed hash of gid://shopify/Customer/{id}"
 _HEADER_TIME: Final = "X-Shopify-Triggered-At"
 
 ROWS: Final = (
@@ -134,14 +135,14 @@ ROWS: Final = (
         "gid://shopify/Product/{id}",
         _HEADER_TIME,
     ),
-    _shopify("customers.created", "customers/create", "customers", "customer", _GID),
-    _shopify("customers.updated", "customers/update", "customers", "customer", _GID),
+    _shopify("customers.created", "customers/create", "customers", "customer", _HASHED_GID),
+    _shopify("customers.updated", "customers/update", "customers", "customer", _HASHED_GID),
     _shopify(
         "customers.deleted",
         "customers/delete",
         "customers",
         "customer_deleted",
-        "gid://shopify/Customer/{id}",
+        _HASHED_GID,
         _HEADER_TIME,
     ),
     _shopify(

@@ -278,27 +278,30 @@ class Shopify(Served):
         return {"webhookSubscription": made, "userErrors": []}
 
 
+def _listed(shop: Shopify, resource: str, scope: str) -> Any:
+    """The resolver of a list that is searched, sorted and paged."""
+
+    def resolve(
+        _info: Any,
+        first: int | None = None,
+        after: str | None = None,
+        query: str | None = None,
+        sortKey: str = "",  # noqa: N803 - Shopify's argument
+    ) -> Json:
+        if scope not in shop.scopes:
+            raise GraphQLError("Access denied", path=[resource], extensions={"code": "ACCESS_DENIED"})
+        found = shop.find(resource, query, sortKey)
+        page = page_of(found, first, after)
+        if shop.restless and after is not None and page["nodes"]:
+            before = found.index(page["nodes"][0]) - 1
+            page["nodes"] = [*page["nodes"][::-1], found[before]]
+        return page
+
+    return resolve
+
+
 def _root(shop: Shopify) -> Json:
     """The resolvers of queries and mutations."""
-
-    def listed(resource: str, scope: str) -> Any:
-        def resolve(
-            _info: Any,
-            first: int | None = None,
-            after: str | None = None,
-            query: str | None = None,
-            sortKey: str = "",  # noqa: N803
-        ) -> Json:
-            if scope not in shop.scopes:
-                raise GraphQLError("Access denied", path=[resource], extensions={"code": "ACCESS_DENIED"})
-            found = shop.find(resource, query, sortKey)
-            page = page_of(found, first, after)
-            if shop.restless and after is not None and page["nodes"]:
-                before = found.index(page["nodes"][0]) - 1
-                page["nodes"] = [*page["nodes"][::-1], found[before]]
-            return page
-
-        return resolve
 
     def node(_info: Any, id: str) -> Json | None:
         kind = id.split("/")[3]
@@ -314,9 +317,9 @@ def _root(shop: Shopify) -> Json:
         return next((item for item in pools.get(kind, ()) if item["id"] == id), None)
 
     return {
-        "orders": listed("orders", "read_orders"),
-        "products": listed("products", "read_products"),
-        "customers": listed("customers", "read_customers"),
+        "orders": _listed(shop, "orders", "read_orders"),
+        "products": _listed(shop, "products", "read_products"),
+        "customers": _listed(shop, "customers", "read_customers"),
         "node": node,
         "nodes": lambda info, ids: [node(info, item) for item in ids],
         "currentBulkOperation": lambda _info: next(reversed(shop.operations.values()), None),

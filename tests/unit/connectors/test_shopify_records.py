@@ -158,3 +158,11 @@ def test_a_record_of_an_unknown_form_or_without_its_id_is_refused(records: dict[
         found = read(record(form, orjson.dumps(records[form] | {"id": "gid://shopify/Wrong/1"})))
         assert isinstance(found, Rejected)
         assert "global id" in found.message
+
+
+def test_half_of_a_pair_of_credentials_is_said_when_the_manifest_is_read() -> None:
+    lacking = shopify.Settings().lacking
+    assert lacking(frozenset()) is None, "an account may only take webhooks"
+    assert lacking(frozenset({"accessToken"})) is None
+    assert lacking(frozenset({"clientId", "clientSecret"})) is None
+    assert "clientSecret" in (lacking(frozenset({"clientId"})) or "")
