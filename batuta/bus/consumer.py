@@ -94,6 +94,7 @@ class BusConsumer:
         self._clock = clock
         self._connection: Connection | None = None
         self._next: dict[int, int | None] = {}
+        self._ours: list[TopicPartition] = []
         self._unplaced: list[TopicPartition] = []
         self._generation = 0
         self._consumer = Consumer(
@@ -128,7 +129,7 @@ class BusConsumer:
                 received = self._consumer.consume(BATCH, WAIT_SECONDS)
                 if self._generation != generation:
                     # Some of it may have been read before the partitions changed hands.
-                    self._unplaced = self._consumer.assignment()
+                    self._unplaced = self._ours
                 elif received:
                     self._landing = self._in_force()
                     self._land(self._pieces(received), stop)
@@ -138,13 +139,13 @@ class BusConsumer:
 
     def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._generation += 1
-        self._unplaced = partitions
+        self._ours = self._unplaced = partitions
         self._place()
 
     def _revoked(self, consumer: Consumer, _: list[TopicPartition]) -> None:
         """What is read and not committed is dropped; whoever gets the partition reads it again."""
         self._generation += 1
-        self._unplaced, self._next = [], {}
+        self._ours, self._unplaced, self._next = [], [], {}
         consumer.unassign()
 
     def _place(self) -> bool:
@@ -228,7 +229,7 @@ class BusConsumer:
                     waiting = []
                 except Overtaken:
                     _log.warning("another consumer has landed further; going on from there")
-                    self._unplaced = self._consumer.assignment()
+                    self._unplaced = self._ours
                     return
                 except _Trouble as trouble:
                     _log.error("database in trouble", reason=str(trouble))
@@ -298,7 +299,7 @@ class BusConsumer:
             while (left := deadline - time.monotonic()) > 0:
                 if self._consumer.poll(min(left, WAIT_SECONDS)) is not None:
                     # Of partitions that came meanwhile; it is read again from where the database says.
-                    self._unplaced = self._consumer.assignment()
+                    self._unplaced = self._ours
             self._consumer.resume(self._consumer.assignment())
         except KafkaException as error:
             _log.warning("bus in trouble", reason=str(error.args[0].name()))

@@ -18,12 +18,15 @@ from tests.support.gateway_server import Running, binding, gateway_settings, pro
 fuzz = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 PUSHED = sorted(name for name, module in CONNECTORS.items() if module.PUSH)
 # What vendors' documents are made of: keys that parsers look for, and values of every kind beneath them.
-WORDS = """
-id type entry changes value messages statuses from timestamp text body object entity data workspace_id resource
-verification_token resourceData subscriptionId action clientState changeType lifecycleEvent repository full_name
-pull_request updated_at specversion admin_graphql_api_id created_at line_items customer context metadata source
-phone_number_id
-""".split()
+WORDS = [
+    "id", "type", "entry", "changes", "value", "messages", "statuses", "from",
+    "timestamp", "text", "body", "object", "entity", "data", "workspace_id", "resource",
+    "verification_token", "resourceData", "subscriptionId", "action", "clientState", "changeType", "lifecycleEvent",
+    "repository", "full_name", "pull_request", "updated_at", "specversion", "admin_graphql_api_id",
+    "created_at", "line_items", "customer", "context",
+    "metadata", "source",
+    "phone_number_id",
+]  # fmt: skip
 SCALARS = (
     st.none()
     | st.booleans()
