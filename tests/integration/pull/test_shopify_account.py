@@ -92,7 +92,8 @@ def test_a_backfill_accounts_for_every_record_and_once_more_adds_nothing(
         "from batuta.completeness where way = 'backfill'"
     ).fetchone()
     assert rows == (150, 150, 150)
-    again = backfill_account(bound, window, means, deadline=MUCH, again=True)
+    wider = Window(window.start - timedelta(days=1), NOW)
+    again = backfill_account(bound, wider, means, deadline=MUCH)
     assert (again.counts.landed, again.counts.duplicate) == (0, 150)
     assert conn.execute("select count(*), count(distinct (dataset, id)) from batuta.events").fetchone() == (
         150,
