@@ -73,7 +73,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
     max_leaves=12,
 )
-HEADERS = {
+HEADERS = {name: {"content-type": "application/json"} for name in CONNECTORS} | {
     "shopify": signed_shopify({})[0],
     "github": signed_github({})[0],
     "notion": {FORM: "change"},
@@ -83,6 +83,9 @@ HEADERS = {
     "events": {"content-type": events.STRUCTURED},
 }
 SHAPES: dict[str, list[dict[str, Any]]] = {
+    name: [{"value": [{"clientState": "x", "resource": "y"}], "entry": [], "type": "z"}]
+    for name in CONNECTORS
+} | {
     "shopify": [shopify_order()],
     "github": [
         pull_request(),
