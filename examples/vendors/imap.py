@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -122,6 +123,13 @@ class Dovecot:
         found = program()
         if found is None:
             raise RuntimeError("dovecot is not installed: apt-get install dovecot-imapd")
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self.host, self.port))
+            except OSError as error:
+                self.stop()
+                raise RuntimeError(f"port {self.port} cannot be used: {error.strerror}") from error
         account = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
         group = grp.getgrgid(account.pw_gid).gr_name
         self._folder.chmod(0o755)
@@ -263,6 +271,12 @@ def mail(number: int, text: str = "Bom dia, segue o pedido.") -> bytes:
     ).encode()
 
 
+def _leave(*_: object) -> None:
+    """End, and take the server along; a second signal does not disturb that."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(0)
+
+
 def serve(arguments: Sequence[str]) -> None:
     """Run it until interrupted."""
     parser = argparse.ArgumentParser(prog="python -m examples.vendors imap", description=__doc__)
@@ -270,12 +284,19 @@ def serve(arguments: Sequence[str]) -> None:
     parser.add_argument("--mails", type=int, default=5, help="how many mails lie in INBOX")
     parser.add_argument("--plain", action="store_true", help="offer neither QRESYNC nor CONDSTORE")
     chosen = parser.parse_args(arguments)
-    with Dovecot(port=chosen.port, qresync=not chosen.plain) as server:
+    signal.signal(signal.SIGTERM, _leave)
+    server = Dovecot(port=chosen.port, qresync=not chosen.plain)
+    try:
+        server.start()
         client = server.client()
         for number in range(1, chosen.mails + 1):
             client.append("INBOX", "", "", mail(number))
         client.logout()
         print(f"IMAP at {server.host}:{server.port}, {chosen.mails} mails. In the manifest:")
         print(f"  settings: {{host: {server.host}, port: {server.port}, tls: none, user: {USER}}}")
-        print(f"  the credential password is {PASSWORD}")
+        print(f"  the credential password is {PASSWORD}", flush=True)
         threading.Event().wait()
+    except RuntimeError as error:
+        sys.exit(str(error))
+    finally:
+        server.stop()
