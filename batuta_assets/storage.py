@@ -19,7 +19,12 @@ from typing import Any, Final, Self
 from uuid import UUID
 
 from dagster import DagsterRun, StringSource
-from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage, PostgresRunStorage
+from dagster_postgres import (
+    DagsterPostgresStorage,
+    PostgresEventLogStorage,
+    PostgresRunStorage,
+    PostgresScheduleStorage,
+)
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DisconnectionError
 
@@ -44,6 +49,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         _with_tables.add(postgres_url)
         self._run_storage = PooledRuns(postgres_url, should_autocreate_tables=False)
         self._event_log_storage = PooledEvents(postgres_url, should_autocreate_tables=False)
+        self._schedule_storage = PooledSchedules(postgres_url, should_autocreate_tables=False)
         for part in (self._run_storage, self._event_log_storage, self._schedule_storage):
             part._engine = _engine(postgres_url)  # noqa: SLF001 - there is no setting for it
 
@@ -144,6 +150,14 @@ class PooledRuns(PostgresRunStorage):
             return False
         self._working = conn
         return True
+
+
+class PooledSchedules(PostgresScheduleStorage):
+    """Sensors and schedules, which the daemon asks for all the time."""
+
+    def _has_instigators_table(self, conn: Connection) -> bool:
+        look = super()._has_instigators_table
+        return _once((self.postgres_url, "instigators"), lambda: look(conn))
 
 
 class PooledEvents(PostgresEventLogStorage):
