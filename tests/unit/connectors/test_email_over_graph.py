@@ -132,6 +132,38 @@ def test_a_window_brings_what_was_received_in_it_and_is_not_known_yet(graph: Gra
     assert pull_all(pull, account(graph.url), tools(known=known), window=window).deliveries == []
 
 
+@pytest.mark.parametrize(
+    ("folders", "resources"),
+    [
+        ("all", ["users/ana@example.com/messages"]),
+        (["INBOX"], ["users/ana@example.com/mailFolders('folder-Inbox')/messages"]),
+    ],
+)
+def test_one_subscription_watches_the_mailbox_or_each_folder(
+    graph: Graph, folders: Any, resources: list[str]
+):
+    found = pull.audit(account(graph.url, folders=folders), tools())
+    assert [subscription.state for subscription in found] == ["created"]
+    assert [made["resource"] for made in graph.service.subscriptions.values()] == resources
+    assert "ana" not in str(found)
+    assert [s.state for s in pull.audit(account(graph.url, folders=folders), tools())] == ["active"]
+
+
+def test_a_folder_that_is_deleted_takes_its_mails_along(graph: Graph):
+    mailbox, known = graph.service.mailbox, MemoryKnown()
+    folder = mailbox.make_folder("Obras")
+    id = mailbox.receive(mime("a"), folder)
+    moved = mailbox.receive(mime("b"), folder)
+    first = pull_all(pull, account(graph.url), tools(known=known))
+    mailbox.move(moved, "folder-Archive")
+    mailbox.delete_folder(folder)
+    second = pull_all(pull, account(graph.url), tools(known=known), first.position)
+    told = {c.event.subject: c.event.type.rpartition(".")[2] for c in second.candidates(email)}
+    assert told == {id: "deleted", moved: "updated"}
+    third = pull_all(pull, account(graph.url), tools(known=known), second.position)
+    assert third.deliveries == []
+
+
 class AnyMailbox(RuleBasedStateMachine):
     """A mailbox that changes between polls, which may be broken off after any page, and whose state Graph may lose."""
 
