@@ -1,0 +1,97 @@
+"""`python -m examples.ears`: every vendor's stand-in on loopback, made-up secrets, a vault; for the product `ouvidos`.
+
+Runs until interrupted. Secrets are written into the secrets folder of the installation in this folder (`BATUTA_HOME`,
+else `.batuta`), under names that begin with `ears-`; a file that is there already stays.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from examples.vendors import github, graph, imap, shopify
+
+STAND_INS: Final[Mapping[str, int]] = {
+    "shopify": 8801,
+    "github": 8802,
+    "imap": 8803,
+    "graph": 8804,
+    "notion": 8806,
+}
+SECRETS: Final[Mapping[str, str]] = {
+    "ears-shopify": shopify.SECRET.decode(),
+    "ears-shopify-token": shopify.TOKEN,
+    "ears-github": "made-up-hook-secret",
+    "ears-token": github.TOKEN,
+    "ears-imap": imap.PASSWORD,
+    "ears-graph-state": "made-up-client-state",
+    "ears-graph-refresh": graph.REFRESH_TOKEN.decode(),
+    "ears-whatsapp": "made-up-app-secret",
+    "ears-notion": "made-up-verification-token",
+    "ears-events": "made-up-token-for-events",
+}
+NOTE: Final = """---
+tags: [reunião, loja]
+aliases: [Pauta]
+---
+# Pauta da semana
+
+Ver [[Ideias]] e #canecas. Falar com ana@example.com.
+"""
+
+
+def prepare(home: Path) -> None:
+    """Write secrets and a small vault."""
+    folder = home / "secrets"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name, value in SECRETS.items():
+        file = folder / name
+        if not file.exists():
+            file.touch(mode=0o600)
+            file.write_text(value)
+    vault = home / "ears" / "Cofre"
+    (vault / ".obsidian").mkdir(parents=True, exist_ok=True)
+    for name, text in {"Pauta.md": NOTE, "Ideias.md": "# Ideias\n\nCaneca azul.\n"}.items():
+        if not (vault / name).exists():
+            (vault / name).write_text(text)
+
+
+def main() -> int:
+    """Start everything, and wait."""
+    home = Path(os.environ.get("BATUTA_HOME") or ".batuta")
+    prepare(home)
+    stand_ins = dict(STAND_INS)
+    if shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None:
+        print(
+            "dovecot is not installed (apt-get install dovecot-imapd): the mailbox over IMAP will not answer"
+        )
+        del stand_ins["imap"]
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "examples.vendors", name, "--port", str(port)], stdin=subprocess.DEVNULL
+        )
+        for name, port in stand_ins.items()
+    ]
+    print("Now, in another terminal: batuta apply examples/ears; batuta connectors")
+    try:
+        while all(process.poll() is None for process in running):
+            time.sleep(1)
+        print("a stand-in has ended; the others are stopped")
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
