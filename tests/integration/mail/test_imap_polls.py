@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from examples.vendors.imap import PASSWORD, USER, Dovecot, DroppingLine, mail
 from sensors.connectors import email
 from sensors.connectors.email import mailbox_reading, pull
 from sensors.connectors.email.imap import Session
+from sensors.connectors.email.message import flag_names
 from sensors.connectors.pulling import Account, SourceFailed, Tools, Unauthorized, Window
 from tests.support.mailboxes import empty, mailbox, needs_dovecot, told
 from tests.support.pulling import MemoryBlobs, MemoryKnown, Pulled, TrialTime, pull_all, tools
@@ -356,3 +358,75 @@ def test_a_session_says_whether_it_is_told_what_vanished(server: Dovecot) -> Non
     client.logout()
     assert kind == "OK"
     assert capabilities == (b"QRESYNC" in said[0])
+
+
+def test_whatever_people_do_the_log_ends_with_what_the_server_has(
+    poller: Poller, person: IMAP4, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailbox_reading, "PAGE_MESSAGES", 2)
+    chance = random.Random(7)
+    lying: dict[tuple[str, str], list[str]] = {}
+    received: list[str] = []
+    for step in range(18):
+        for _ in range(chance.randint(1, 3)):
+            _act(person, chance, step)
+        if chance.random() < 0.3:
+            # A crash between two pages: what was given is committed, the rest is not.
+            _fold(lying, received, poller.poll(budget_s=0.0))
+        if chance.random() < 0.5:
+            _fold(lying, received, poller.poll())
+    _fold(lying, received, poller.poll())
+
+    assert lying == _there(person)
+    assert len(received) == len(set(received))
+
+
+def _act(person: IMAP4, chance: random.Random, step: int) -> None:
+    folder = chance.choice(["INBOX", "A", "B"])
+    if person.select(folder)[0] != "OK":
+        person.create(folder)
+        person.select(folder)
+    uids = person.uid("SEARCH", "ALL")[1][0].split()
+    act = chance.randint(0, 9)
+    if act < 4 or not uids:
+        put(person, folder, mail(chance.randint(0, 30)))
+    elif act < 6:
+        flag = chance.choice(["\\Seen", "\\Flagged", "$Junk"])
+        person.uid("STORE", chance.choice(uids).decode(), chance.choice(["+FLAGS", "-FLAGS"]), flag)
+    elif act == 6:
+        person.uid("MOVE", chance.choice(uids).decode(), "INBOX" if folder != "INBOX" else "A")
+    elif act == 7:
+        person.uid("COPY", chance.choice(uids).decode(), folder)
+    elif act == 8:
+        person.uid("STORE", chance.choice(uids).decode(), "+FLAGS", "\\Deleted")
+        person.expunge()
+    elif folder != "INBOX":
+        person.select("INBOX")
+        person.delete(folder)
+
+
+def _fold(lying: dict[tuple[str, str], list[str]], received: list[str], pulled: Pulled) -> None:
+    for found in pulled.candidates(email):
+        data = found.event.data
+        place = (data["folder"], data["message"])
+        if found.event.type.endswith(".deleted"):
+            del lying[place]
+        else:
+            assert (place in lying) == (data.get("change") == "flags")
+            lying[place] = data["flags"]
+            if found.event.type.endswith(".received"):
+                received.append(data["sha256"])
+
+
+def _there(person: IMAP4) -> dict[tuple[str, str], list[str]]:
+    found: dict[tuple[str, str], list[str]] = {}
+    for folder in ("INBOX", "A", "B"):
+        if person.select(folder, readonly=True)[0] != "OK":
+            continue
+        validity = person.response("UIDVALIDITY")[1][0].decode()
+        for line in person.uid("FETCH", "1:*", "(FLAGS)")[1]:
+            if isinstance(line, bytes):
+                uid = line.partition(b"UID ")[2].split(b" ")[0].rstrip(b")").decode()
+                words = line.partition(b"FLAGS (")[2].partition(b")")[0].decode().split()
+                found[folder, f"{validity}:{uid}"] = list(flag_names(words))
+    return found
