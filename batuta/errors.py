@@ -14,6 +14,11 @@ class BatutaError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def sentence(self) -> str:
+        """What is wrong and how to mend it, on one line."""
+        return f"{self.message.rstrip('.')}. {self.hint}" if self.hint else self.message
+
 
 class UsageError(BatutaError):
     """The command, its arguments or its settings were wrong."""

@@ -76,6 +76,11 @@ class Unready:
     problem: str
     hint: str | None
 
+    @property
+    def sentence(self) -> str:
+        """Both, on one line."""
+        return BatutaError(self.problem, hint=self.hint).sentence
+
 
 @dataclass(frozen=True, slots=True)
 class Accounts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -67,6 +67,8 @@ class _Request:
     arguments: Mapping[str, Any]
     expect: Collection[int]
     follow_redirects: bool
+    params: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Added to the query that the address has already."""
 
     @property
     def host(self) -> str:
@@ -114,9 +116,7 @@ class HttpCalls:
     ) -> Answer:
         """See `Calls.request`."""
         arguments = {"headers": headers, "json": json, "content": content, "data": form}
-        if params is not None:
-            arguments["params"] = params
-        request = _Request(method, url, arguments, expect, follow_redirects)
+        request = _Request(method, url, arguments, expect, follow_redirects, params or {})
         for attempt in self._tries():
             with attempt:
                 response = self._open(request, attempt.retry_state.attempt_number)
@@ -191,9 +191,10 @@ class HttpCalls:
 
     def _send(self, request: _Request, timeout_s: float) -> httpx.Response | SourceFailed:
         try:
-            message = self._client.build_request(
-                request.method, request.url, timeout=timeout_s, **request.arguments
-            )
+            url = httpx.URL(request.url)
+            if request.params:
+                url = url.copy_merge_params(request.params)
+            message = self._client.build_request(request.method, url, timeout=timeout_s, **request.arguments)
             return self._client.send(message, stream=True, follow_redirects=request.follow_redirects)
         except httpx.RequestError as error:
             return _failure(error, request.host)

@@ -62,7 +62,7 @@ def overview(
     found = accounts(graph, settings)
     states = read_states(conn)
     ready = {bound.key for bound in found.ready}
-    unready = {one.key: one.problem for one in found.unready}
+    unready = {one.key: one.sentence for one in found.unready}
     counts = _counts(conn)
     channels = _channels(conn)
     views: list[AccountView] = []

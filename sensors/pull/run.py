@@ -18,7 +18,6 @@ from traceback import extract_tb
 from typing import Any, Final
 
 import psycopg
-from psycopg.types.json import Jsonb
 
 from batuta.errors import BatutaError
 from batuta.keys import KeysMismatch
@@ -49,6 +48,7 @@ from sensors.pull.accounts import (
     note_pause,
     note_success,
 )
+from sensors.pull.channels import record_channels
 from sensors.pull.known import StoredKnown, moves_of
 from sensors.pull.means import Means
 from sensors.pull.pages import commit_page
@@ -172,7 +172,7 @@ def backfill_account(
             if tools.time_left() <= 0:
                 return done.polled(complete=False)
         except RateLimited as error:
-            note_pause(conn, bound, error.until, error.message)
+            note_pause(conn, bound, error.until, error.sentence)
             return done.polled(complete=False, problem=error)
         except OutOfTime as error:
             return done.polled(complete=False, problem=None if done.pages else error)
@@ -247,7 +247,7 @@ def audit_account(
         except Exception as error:  # noqa: BLE001 - as in `poll_account`
             return (), _sentence(error, bound)
         with conn.transaction():
-            _record(conn, bound, found, means)
+            record_channels(conn, bound.key, found, means.clock())
         return found, None
 
 
@@ -348,11 +348,11 @@ def _note(
         return None
     problem = _sentence(error, bound)
     if isinstance(error, RateLimited):
-        note_pause(conn, bound, max(error.until, now), problem.message)
+        note_pause(conn, bound, max(error.until, now), problem.sentence)
     elif isinstance(error, Gone):
-        note_gone(conn, bound, now, problem.message)
+        note_gone(conn, bound, now, problem.sentence)
     else:
-        note_failure(conn, bound, now, problem.message)
+        note_failure(conn, bound, now, problem.sentence)
     return problem
 
 
@@ -380,29 +380,3 @@ def _sentence(error: Exception, bound: BoundAccount) -> BatutaError:
         f"the connector {connector} did not expect this answer ({type(error).__name__} at {place})",
         hint="That is a fault of BATUTA: report it with this line. The account is tried again later.",
     )
-
-
-def _record(conn: Connection, bound: BoundAccount, found: Sequence[Subscription], means: Means) -> None:
-    product, connector, account = bound.key
-    names = [subscription.name for subscription in found]
-    conn.execute(_FORGET, (product, connector, account, names))
-    for subscription in found:
-        values = (
-            *(product, connector, account, subscription.name, subscription.state, subscription.detail),
-            *(subscription.expires_at, Jsonb(dict(subscription.reference)), means.clock()),
-        )
-        conn.execute(_KEEP, values)
-
-
-_FORGET: Final = """
-delete from batuta.subscriptions
-where product = %s and connector = %s and account = %s and not name = any(%s)
-"""
-_KEEP: Final = """
-insert into batuta.subscriptions (
-    product, connector, account, name, state, detail, expires_at, reference, checked_at
-) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-on conflict (product, connector, account, name) do update set
-    state = excluded.state, detail = excluded.detail, expires_at = excluded.expires_at,
-    reference = excluded.reference, checked_at = excluded.checked_at
-"""

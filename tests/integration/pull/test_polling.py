@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -169,7 +170,7 @@ ACTIONS = st.one_of(
 
 
 @hypothesis_settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(actions=st.lists(ACTIONS, min_size=3, max_size=14))
 def test_any_order_of_events_and_accidents_leaves_the_same_log(
@@ -363,7 +364,7 @@ def test_an_account_that_is_gone_rests_until_it_is_bound_anew_or_resumed(
 
     found = state(conn, bound)
     assert isinstance(polled.problem, Gone)
-    assert found.stopped_reason == "the shop has uninstalled the app"
+    assert found.stopped_reason == "the shop has uninstalled the app. Install it again."
     wake(conn, bound.key)
     time.advance(1e7)
     assert not is_due(bound, state(conn, bound), time.clock())
@@ -532,7 +533,9 @@ def test_a_killed_process_leaves_rows_and_position_together(
     assert died.returncode == -signal.SIGKILL
     assert landed(conn) == [1, 2, 3, 4, 5, 6]
     assert position(conn, landing) == 6
-    again = poll_account(bound_to(vendor), means, deadline=MUCH)
+    # The server lets go of a dead process's lock as soon as it notices.
+    while (again := poll_account(bound_to(vendor), means, deadline=MUCH)).busy:
+        sleep(0.02)
     assert (again.counts.landed, again.counts.duplicate) == (4, 0)
     assert landed(conn) == vendor.records
 

@@ -263,6 +263,16 @@ def test_a_body_larger_than_allowed_is_not_read(made: Tools, compressed: bool) -
         made.calls.request("GET", url, max_bytes=10_000)
 
 
+def test_parameters_are_added_to_those_an_address_has(vendor: ToyVendor, made: Tools) -> None:
+    made.calls.request(
+        "GET", f"{vendor.url}/records?after=1&cursor=a%2Fb", params={"limit": "2", "after": "2"}
+    )
+    made.calls.request("GET", f"{vendor.url}/records?after=1&cursor=a%2Fb")
+
+    paths = [path for _, path, _ in vendor.requests]
+    assert paths == ["/records?after=2&cursor=a%2Fb&limit=2", "/records?after=1&cursor=a%2Fb"]
+
+
 def test_cookies_are_not_kept(vendor: ToyVendor, made: Tools) -> None:
     vendor.faults = [Fault(200, {"set-cookie": "session=of-another-account; Path=/"})]
     get(made, vendor)
