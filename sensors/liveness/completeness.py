@@ -161,32 +161,32 @@ limit %s
 
 # A stretch ends with the page that has a total; a window that was fetched again is told by its last stretch.
 _STRETCHES = f"""
-with pages as (
+with ends as (
     select
         c.*,
-        count(c.total) over (
-            partition by c.product, c.account, c.way, c.window_start, c.window_end order by c.id
-            rows between unbounded preceding and 1 preceding
-        ) as stretch
-    {_OF}
-    and c.way in ('poll', 'backfill')
-),
-stretches as (
-    select
-        product, account, window_start, window_end, sum(counted)::bigint as counted, max(total) as total,
-        max(committed_at) as committed_at, max(id) as id
-    from pages
-    group by product, account, way, window_start, window_end, stretch
-    having count(total) > 0
+        coalesce(
+            lag(c.committed_at) over (
+                partition by c.product, c.account, c.way, c.window_start, c.window_end order by c.id
+            ),
+            '-infinity'
+        ) as ended_before
+    {_OF} and c.total is not null
 ),
 latest as (
     select distinct on (product, account, window_start, window_end, case when window_start is null then id end) *
-    from stretches
+    from ends
     order by product, account, window_start, window_end, case when window_start is null then id end, id desc
 )
-select product, account, window_start, window_end, counted, total, committed_at
-from latest
-where counted < total
-order by committed_at desc
+select e.product, e.account, e.window_start, e.window_end, sums.counted, e.total, e.committed_at
+from latest as e
+cross join lateral (
+    select sum(c.counted)::bigint as counted from batuta.completeness as c
+    where
+        c.product = e.product and c.connector = e.connector and c.account = e.account and c.way = e.way
+        and c.window_start is not distinct from e.window_start and c.window_end is not distinct from e.window_end
+        and c.committed_at > e.ended_before and c.committed_at <= e.committed_at
+) as sums
+where sums.counted < e.total
+order by e.committed_at desc
 limit %s
 """

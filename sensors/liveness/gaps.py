@@ -15,14 +15,15 @@ from sensors.liveness.verdict import Bound, Cell, Verdict, moment, nothing_to_ch
 
 LOOKED_BACK: Final = timedelta(hours=24)
 GRACE: Final = timedelta(minutes=30)
-PUSHED_WITHIN: Final = timedelta(days=28)
+PUSHED_WITHIN: Final = timedelta(days=7)
 QUIET: Final = timedelta(hours=6)
 """What has brought something in so short a time is not silent."""
 
 METHOD: Final = (
-    f"Missed: a poll of the last {LOOKED_BACK.days * 24} hours brought a change of a type that webhooks had brought "
-    f"before, and {GRACE.seconds // 60} minutes later no webhook has told of that change or a later one. What the "
-    f"poll brought is not lost; the push channel is to be mended. Silent: {silence.METHOD}"
+    f"Missed: a poll of the last {LOOKED_BACK.days * 24} hours brought a change of a type that webhooks brought before "
+    f"it, within {PUSHED_WITHIN.days} days, and {GRACE.seconds // 60} minutes later no webhook has told of that change "
+    "or a later one. What the poll brought is not lost; the push channel is to be mended. "
+    f"Silent: {silence.METHOD}"
 )
 
 
@@ -106,43 +107,29 @@ def _row(missed: Missed) -> Mapping[str, Cell]:
     }
 
 
-# A webhook lands whatever a poll has brought before it, so one that is late shows up here all the same.
+# A webhook lands whatever a poll has brought before it, so one that is late shows up here all the same. The log is
+# read once, and not at all where no poll has brought anything.
 _MISSED = """
-with polled as materialized (
-    select e.product, e.type, e.subject, e.time, e.id
+with recent as materialized (
+    select e.product, e.type, e.subject, e.time, e.received_at, e.id, b.way
     from batuta.events as e
     join batuta.batches as b on b.batch = e.batch
     where
         e.connector = %(connector)s and e.dataset = %(dataset)s and e.product = any(%(products)s)
-        and e.received_at > %(since)s and e.received_at < %(before)s and e.subject is not null and b.way = 'poll'
+        and e.received_at > %(pushed_since)s and e.subject is not null and b.way in ('poll', 'webhook')
+        and exists (select from batuta.batches as p where p.way = 'poll' and p.committed_at > %(since)s)
 ),
-pushed as (
-    select kind.product, kind.type, first.at
-    from (select distinct product, type from polled) as kind
-    cross join lateral (
-        select min(p.received_at) as at
-        from batuta.events as p
-        join batuta.batches as b on b.batch = p.batch
-        where
-            p.connector = %(connector)s and p.dataset = %(dataset)s and p.product = kind.product
-            and p.type = kind.type and p.received_at > %(pushed_since)s and b.way = 'webhook'
-    ) as first
+polled as (
+    select product, type, subject, time, id from recent
+    where way = 'poll' and received_at > %(since)s and received_at < %(before)s
 ),
-told as materialized (
-    select p.product, p.subject, max(p.received_at) as at
-    from batuta.events as p
-    join batuta.batches as b on b.batch = p.batch
-    where
-        p.connector = %(connector)s and p.dataset = %(dataset)s and p.product = any(%(products)s)
-        and p.received_at > %(pushed_since)s and b.way = 'webhook'
-        and (p.product, p.subject) in (select product, subject from polled)
-    group by p.product, p.subject
-)
+pushed as (select product, type, min(received_at) as at from recent where way = 'webhook' group by product, type),
+told as (select product, subject, max(received_at) as at from recent where way = 'webhook' group by product, subject)
 select e.product, e.type, count(*), min(e.time), max(e.time), min(e.id)
 from polled as e
 join pushed on pushed.product = e.product and pushed.type = e.type and pushed.at < e.time
-left join told on told.product = e.product and told.subject = e.subject and told.at >= e.time - interval '1 minute'
-where told.at is null
+left join told on told.product = e.product and told.subject = e.subject
+where told.at is null or told.at < e.time - interval '1 minute'
 group by e.product, e.type
 order by e.product, e.type
 """

@@ -101,21 +101,21 @@ def test_a_page_of_which_something_is_missing_is_found_for_a_month(conn: Conn, r
 def test_a_window_is_held_against_the_sources_own_count_over_all_its_pages(conn: Conn, reader: Conn) -> None:
     window = (NOW - 9 * HOUR, NOW)
     page(conn, 40, 40, way="backfill", window=window)
-    page(conn, 60, 60, way="backfill", window=window, total=100)
+    page(conn, 60, 60, way="backfill", window=window, total=100, at=NOW - 50 * MINUTE)
     assert read_books(reader, "shopify", [SHOP], NOW).stretches == ()
 
-    page(conn, 90, 90, way="backfill", window=window, total=100)
+    page(conn, 90, 90, way="backfill", window=window, total=100, at=NOW - 40 * MINUTE)
     (short,) = read_books(reader, "shopify", [SHOP], NOW).stretches
     assert (short.counted, short.total, short.window_end) == (90, 100, NOW)
 
-    page(conn, 101, 101, way="backfill", window=window, total=100)
+    page(conn, 101, 101, way="backfill", window=window, total=100, at=NOW - 30 * MINUTE)
     assert read_books(reader, "shopify", [SHOP], NOW).stretches == ()
 
 
 def test_every_poll_has_a_count_of_its_own(conn: Conn, reader: Conn) -> None:
-    page(conn, 10, 10, total=12)
-    page(conn, 10, 10)
-    page(conn, 10, 10, total=20)
+    page(conn, 10, 10, total=12, at=NOW - 50 * MINUTE)
+    page(conn, 10, 10, at=NOW - 40 * MINUTE)
+    page(conn, 10, 10, total=20, at=NOW - 30 * MINUTE)
     (short,) = read_books(reader, "shopify", [SHOP], NOW).stretches
     assert (short.counted, short.total) == (10, 12)
 
