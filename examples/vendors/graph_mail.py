@@ -18,7 +18,7 @@ START: Final = datetime(2025, 11, 12, 11, tzinfo=UTC)
 
 @dataclass(slots=True)
 class Message:
-    """A message; `left` has the folders it was taken out of, and when."""
+    """A message; `left` has the folders it was taken out of, and when; `placed` is when it came into its own."""
 
     id: str
     folder: str
@@ -29,6 +29,7 @@ class Message:
     deleted: bool = False
     received: datetime = START
     left: dict[str, int] = field(default_factory=dict[str, int])
+    placed: int = 0
 
 
 @dataclass(slots=True)
@@ -53,6 +54,8 @@ class Mailbox:
     id: str = "ana@example.com"
     page_size: int = 50
     oldest: int = 0
+    sparse: bool = False
+    """What changed is listed with what has changed, and with little else."""
     folders: dict[str, Folder] = field(default_factory=dict[str, Folder])
     messages: dict[str, Message] = field(default_factory=dict[str, Message])
 
@@ -80,7 +83,7 @@ class Mailbox:
         # Two ids that differ in nothing but the case of one letter, as they may with Microsoft.
         id = f"AAkALg{'Aa'[moment % 2]}x{moment // 2:04d}"
         received = START + timedelta(minutes=moment)
-        self.messages[id] = Message(id, folder, mime, moment, received=received)
+        self.messages[id] = Message(id, folder, mime, moment, received=received, placed=moment)
         return id
 
     def mark_read(self, id: str) -> None:
@@ -93,7 +96,8 @@ class Mailbox:
         message, moment = self.messages[id], self._moment()
         message.left[message.folder] = moment
         message.left.pop(folder, None)
-        message.folder, message.key, message.changed = folder, message.key + 1, moment
+        message.folder, message.key = folder, message.key + 1
+        message.changed = message.placed = moment
 
     def delete(self, id: str) -> None:
         """A message is deleted for good."""
@@ -111,15 +115,18 @@ class Mailbox:
         Raises:
             Lost: the token is too old.
         """
-        moment, offset = self._read(token)
-        changed = [f for f in self.folders.values() if f.changed > moment and (token or not f.deleted)]
+        kind, start, moment = self._read(token)
         listed = [
-            {"id": f.id, "@removed": {"reason": "deleted"}}
-            if f.deleted
-            else {"id": f.id, "displayName": f.name, "parentFolderId": f.parent}
-            for f in changed[offset : offset + self.page_size]
+            (
+                f.changed,
+                {"id": f.id, "@removed": {"reason": "deleted"}}
+                if f.deleted
+                else {"id": f.id, "displayName": f.name, "parentFolderId": f.parent},
+            )
+            for f in self.folders.values()
+            if f.changed > moment and (kind == "delta" or not f.deleted)
         ]
-        return self._page(listed, len(changed), moment, offset, link)
+        return self._page(listed, kind, start, moment, link)
 
     def message_page(self, folder: str, token: str | None, link: str, *, immutable: bool) -> Json:
         """A page of one folder's delta; a message that left it is removed, whether it was moved or deleted.
@@ -127,17 +134,25 @@ class Mailbox:
         Raises:
             Lost: the token is too old.
         """
-        moment, offset = self._read(token)
-        here = [
-            m for m in self.messages.values() if m.folder == folder and not m.deleted and m.changed > moment
+        kind, start, moment = self._read(token)
+        known = moment if kind == "delta" else 0
+        listed = [
+            (
+                m.changed,
+                self.shown(m, immutable=immutable, sparse=self.sparse and m.placed <= known),
+            )
+            for m in self.messages.values()
+            if m.folder == folder and not m.deleted and m.changed > moment
         ]
-        left = [m for m in self.messages.values() if token and m.left.get(folder, 0) > moment]
-        listed = [self.shown(m, immutable=immutable) for m in here]
         listed += [
-            {"id": self.called(m, folder, immutable=immutable), "@removed": {"reason": "deleted"}}
-            for m in left
+            (
+                m.left[folder],
+                {"id": self.called(m, folder, immutable=immutable), "@removed": {"reason": "deleted"}},
+            )
+            for m in self.messages.values()
+            if kind == "delta" and m.left.get(folder, 0) > moment
         ]
-        return self._page(listed[offset : offset + self.page_size], len(listed), moment, offset, link)
+        return self._page(listed, kind, start, moment, link)
 
     def received_between(self, folder: str, start: str, end: str, *, immutable: bool) -> Json:
         """The messages of a folder that were received within a window, on one page."""
@@ -145,10 +160,10 @@ class Mailbox:
         within = [m for m in here if start <= _time(m.received) < end]
         return {"value": [self.shown(m, immutable=immutable) for m in within]}
 
-    def shown(self, message: Message, *, immutable: bool) -> Json:
-        """A message as Graph describes it."""
+    def shown(self, message: Message, *, immutable: bool, sparse: bool = False) -> Json:
+        """A message as Graph describes it; `sparse`: what was there before, by what has changed in it."""
         parsed = message_from_bytes(message.mime)
-        return {
+        whole = {
             "id": self.called(message, message.folder, immutable=immutable),
             "@odata.etag": f'W/"{message.key}"',
             "changeKey": f"CQ{message.key:04d}",
@@ -161,24 +176,31 @@ class Mailbox:
             "categories": [],
             "flag": {"flagStatus": "notFlagged"},
         }
+        return {name: whole[name] for name in ("id", "@odata.etag", "isRead")} if sparse else whole
 
     def called(self, message: Message, folder: str, *, immutable: bool) -> str:
         """The id of a message in a folder."""
         return message.id if immutable else f"{message.id}-{folder}"
 
-    def _read(self, token: str | None) -> tuple[int, int]:
+    def _read(self, token: str | None) -> tuple[str, int, int]:
+        """Of a token: full or delta, when it was begun, and up to which moment it has been listed."""
         if token is None:
-            return 0, 0
-        moment, offset = (int(part) for part in token.split("."))
-        if 0 < moment < self.oldest:
+            return "full", self.now, 0
+        kind, start, moment = token.split(".")
+        if kind == "delta" and 0 < int(moment) < self.oldest:
             raise Lost
-        return moment, offset
+        return kind, int(start), int(moment)
 
-    def _page(self, listed: list[Json], total: int, moment: int, offset: int, link: str) -> Json:
-        end = offset + self.page_size
-        if end < total:
-            return {"value": listed, "@odata.nextLink": f"{link}$skiptoken={moment}.{end}"}
-        return {"value": listed, "@odata.deltaLink": f"{link}$deltatoken={self.now}.0"}
+    def _page(self, entries: list[tuple[int, Json]], kind: str, start: int, moment: int, link: str) -> Json:
+        """The next entries by their moments; what changes while it is listed comes again after a full listing."""
+        entries.sort(key=lambda entry: entry[0])
+        listed = entries[: self.page_size]
+        last = listed[-1][0] if listed else moment
+        page: Json = {"value": [item for _, item in listed]}
+        if len(entries) > self.page_size:
+            return page | {"@odata.nextLink": f"{link}$skiptoken={kind}.{start}.{last}"}
+        until = start if kind == "full" else last
+        return page | {"@odata.deltaLink": f"{link}$deltatoken=delta.{until}.{until}"}
 
     def _moment(self) -> int:
         self.now = next(self._moments)

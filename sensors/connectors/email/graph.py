@@ -17,7 +17,15 @@ from batuta.events.event import format_time
 from batuta.landing.model import Delivery
 from sensors.connectors.email.graph_folders import Folder, Folders
 from sensors.connectors.email.graph_forms import GRAPH_DELETED
-from sensors.connectors.email.graph_mail import Mail, Mailbox, changed_form, from_item, read_mail
+from sensors.connectors.email.graph_mail import (
+    Mail,
+    Mailbox,
+    changed_form,
+    completed,
+    from_item,
+    key_of,
+    read_mail,
+)
 from sensors.connectors.email.settings import ALL, EmailSettings
 from sensors.connectors.graph import subscriptions
 from sensors.connectors.graph.client import document
@@ -150,20 +158,21 @@ class _Poll:
             page = document(answer)
             following = _link(self.mailbox, page, "@odata.nextLink")
             read = replace(folder, link=following or _link(self.mailbox, page, "@odata.deltaLink"))
-            if following is not None:
-                yield from self._mails(read, _values(page))
-                folder = read
-                continue
-            yield from self._mails(replace(read, full=False), _values(page))
-            if folder.full:
-                yield from self._sweep(read)
-            return
+            yield from self._mails(read, _values(page))
+            folder = read
+            if following is None:
+                if folder.full:
+                    yield from self._sweep(folder)
+                return
 
     def _mails(self, folder: Folder, listed: list[JsonObject]) -> Iterator[Page]:
         """What one answer says, in pages of bounded size; the last of them moves the folder on."""
-        mails = {mail.key: mail for item in listed if (mail := read_mail(item, folder.id)) is not None}
-        removed = {f"mail:{text_at(item, 'id')}" for item in listed if "@removed" in item} - mails.keys()
-        known = {key: from_item(item) for key, item in self._known([*mails, *removed]).items()}
+        ids = [identity for item in listed if (identity := text_at(item, "id")) is not None]
+        found = self.mailbox.tools.known.get([key_of(identity) for identity in ids])
+        known = {key: from_item(item) for key, item in found.items()}
+        whole = (completed(item, known.get(key_of(text_at(item, "id") or ""))) for item in listed)
+        mails = {mail.key: mail for item in whole if (mail := read_mail(item, folder.id)) is not None}
+        removed = {key_of(id): None for id in ids if key_of(id) not in mails}
         deliveries: list[Delivery] = []
         items: list[ItemChange] = []
         weight = 0
@@ -201,11 +210,12 @@ class _Poll:
         return delivery, replace(now, events=before.events + 1)
 
     def _sweep(self, folder: Folder) -> Iterator[Page]:
-        """Take for removed what a reading from the beginning has not shown."""
+        """Take for removed what a reading from the beginning has not shown; only then is that reading over."""
         unseen = [m for m in self._held(folder) if m.mark not in (folder.mark, _REMOVED)]
         for start in range(0, len(unseen), CHANGES_A_PAGE):
             some = unseen[start : start + CHANGES_A_PAGE]
             yield self._page([], [replace(mail, mark=_REMOVED).to_item() for mail in some])
+        yield self._page([], [replace(folder, full=False).to_item()])
 
     def _settle(self, folder: Folder, *, vanished: bool) -> Iterator[Page]:
         """Delete what was removed from a folder and is in no other; of a folder that is gone, all it held."""
@@ -224,9 +234,6 @@ class _Poll:
     def _held(self, folder: Folder) -> Iterator[Mail]:
         """The mails that are known to lie in a folder."""
         return (from_item(item) for item in self.mailbox.tools.known.children(folder.id))
-
-    def _known(self, keys: list[str]) -> Any:
-        return self.mailbox.tools.known.get(keys)
 
     def _page(self, deliveries: list[Delivery], items: list[Any]) -> Page:
         self._step += 1

@@ -50,7 +50,7 @@ class Mail:
     @property
     def key(self) -> str:
         """Under which it lies among the known items; ids of Graph differ by case."""
-        return f"mail:{self.id}"
+        return key_of(self.id)
 
     def to_item(self) -> Item:
         """For the table of known items."""
@@ -58,6 +58,11 @@ class Mail:
         if not self.gone:
             state |= {"version": self.version, "flags": list(self.flags)}
         return Item(self.key, state, None if self.gone else self.folder, self.mark)
+
+
+def key_of(id: str) -> str:
+    """Under which a mail lies among the known items."""
+    return f"mail:{id}"
 
 
 def from_item(item: Item) -> Mail:
@@ -93,6 +98,17 @@ def read_mail(listed: JsonObject, folder: str) -> Mail | None:
         modified=text_at(listed, "lastModifiedDateTime"),
         draft=listed.get("isDraft") is True,
     )
+
+
+def completed(listed: JsonObject, before: Mail | None) -> JsonObject:
+    """A message of a list with what is known of it: an update may name only what has changed."""
+    if before is None or before.gone or "@removed" in listed:
+        return listed
+    flagged = "flagged" if "flagged" in before.flags else "notFlagged"
+    known: JsonObject = {"isRead": "seen" in before.flags, "flag": {"flagStatus": flagged}}
+    if "@odata.etag" not in listed:
+        known["changeKey"] = before.version
+    return known | listed
 
 
 class Mailbox:

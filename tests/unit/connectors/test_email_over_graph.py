@@ -167,11 +167,11 @@ def test_a_folder_that_is_deleted_takes_its_mails_along(graph: Graph):
 class AnyMailbox(RuleBasedStateMachine):
     """A mailbox that changes between polls, which may be broken off after any page, and whose state Graph may lose."""
 
-    @initialize(size=st.integers(1, 3))
-    def begin(self, size: int) -> None:
+    @initialize(size=st.integers(1, 3), sparse=st.booleans())
+    def begin(self, size: int, sparse: bool) -> None:
         self.service = Service()
         self.mailbox = self.service.mailbox
-        self.mailbox.page_size = size
+        self.mailbox.page_size, self.mailbox.sparse = size, sparse
         self.account = account(self.service.url)
         self.known, self.time = MemoryKnown(), TrialTime()
         self.position: Any = None
