@@ -191,9 +191,7 @@ class _Writer:
         form = node.limits.get("format")
         if form == "date-time":
             message = "must be an RFC 3339 date and time with an offset"
-            lines.append(
-                f"if not _common_date_time(x) and not _is_date_time(x): {_violation(node, message)}"
-            )
+            lines.append(f"if not _common_date_time(x) and not _is_date_time(x): {_violation(node, message)}")
         elif form == "date":
             lines.append(f"if not _is_date(x): {_violation(node, 'must be a date, as 2025-11-12')}")
         return lines
