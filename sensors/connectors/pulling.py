@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -19,7 +19,9 @@ from pydantic.alias_generators import to_camel
 from batuta.errors import BatutaError
 from batuta.landing.capture import BadLine
 from batuta.landing.model import Delivery
-from batuta.landing.reader import LoggedEvent
+
+if TYPE_CHECKING:
+    from batuta.landing.reader import LoggedEvent
 
 FORM: Final = "x-batuta-form"
 """Header that says which form a pulled delivery has. The gateway takes no header of this name from outside."""

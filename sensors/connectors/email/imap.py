@@ -52,6 +52,7 @@ SEARCHED_FLAGS: Final[Mapping[str, str]] = {
 }
 """How a server without CONDSTORE is asked which messages have a flag."""
 
+_NEWS: Final = ("EXISTS", "EXPUNGE", "FETCH", "VANISHED")
 _BACKOFF: Final = re.compile(r"Suggested Backoff Time: ([0-9]{1,9}) milliseconds", re.IGNORECASE)
 _BUSY: Final = re.compile(
     r"\[(LIMIT|THROTTLED|OVERQUOTA|INUSE)\]|too many (simultaneous )?connections", re.IGNORECASE
@@ -198,6 +199,7 @@ class Session:
             Lost: the connection broke while waiting.
         """
         with self._sentences(f"{self.host} ends the waiting"):
+            self._heard()
             self._box.idle.start()
             until = time.monotonic() + seconds
             news: list[bytes] = []
@@ -210,9 +212,13 @@ class Session:
                     break
             # DONE has to be answered: a connection that is lost shows here.
             self._box.idle.stop()
-            return any(
-                word in line for line in news for word in (b"EXISTS", b"EXPUNGE", b"FETCH", b"VANISHED")
-            )
+            # What came while IDLE began or ended is kept by imaplib, not by poll.
+            return self._heard() or any(word.encode() in line for line in news for word in _NEWS)
+
+    def _heard(self) -> bool:
+        """Whether imaplib has read news of the open folder since the last call."""
+        told = [self._client.response(word)[1] for word in _NEWS]
+        return any(line is not None for lines in told for line in lines or ())
 
     def _fetch(self, uids: str, parts: str, *modifiers: str) -> list[bytes]:
         kind, data = self._client.uid("FETCH", uids, parts, *modifiers)

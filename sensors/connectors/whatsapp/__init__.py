@@ -31,6 +31,7 @@ PUSH: Final = True
 MEDIA_TYPES: Final = frozenset({"application/json"})
 SIGNATURE: Final = "x-hub-signature-256"
 REQUIRED_HEADERS: Final = (SIGNATURE,)
+ACCEPTED: Final = 200
 MAX_BODY_BYTES: Final = 3 * 1024 * 1024
 CREDENTIALS: Final[Mapping[str, str]] = MappingProxyType(
     {
