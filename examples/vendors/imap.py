@@ -50,6 +50,7 @@ default_login_user = {user}
 default_internal_group = {group}
 imap_capability = {capability}
 imap_idle_notify_interval = 2 mins
+mailbox_idle_check_interval = 1 secs
 passdb {{
   driver = passwd-file
   args = scheme=PLAIN username_format=%u {folder}/users
