@@ -205,6 +205,9 @@ class Session:
             news: list[bytes] = []
             while not news and not stop.is_set() and (left := until - time.monotonic()) > 0:
                 glance = min(GLANCE_S, left)
+                # poll looks at the socket alone; what was read with the line before lies behind it, unseen.
+                if self._waiting():
+                    break
                 began = time.monotonic()
                 news = self._box.idle.poll(timeout=glance)
                 # poll takes the end of a connection for silence, which would come back at once for ever.
@@ -214,6 +217,16 @@ class Session:
             self._box.idle.stop()
             # What came while IDLE began or ended is kept by imaplib, not by poll.
             return self._heard() or any(word.encode() in line for line in news for word in _NEWS)
+
+    def _waiting(self) -> bool:
+        """Whether anything from the server has not been read yet."""
+        self._client.sock.settimeout(0)
+        try:
+            return bool(self._client.file.peek(1))  # pyright: ignore[reportAttributeAccessIssue]
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        finally:
+            self._client.sock.settimeout(TIMEOUT_S)
 
     def _heard(self) -> bool:
         """Whether imaplib has read news of the open folder since the last call."""
