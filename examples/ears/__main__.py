@@ -1,7 +1,7 @@
 """`python -m examples.ears`: every vendor's stand-in on loopback, made-up secrets, a vault; for the product `ouvidos`.
 
 Runs until interrupted. Secrets are written into the secrets folder of the installation in this folder (`BATUTA_HOME`,
-else `.batuta`), under names that begin with `ears-`; a file that is there already stays.
+else `.batuta`), under names that begin with `ears-`. Stand-ins begin anew each time, and so do their secrets.
 """
 
 from __future__ import annotations
@@ -52,9 +52,8 @@ def prepare(home: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name, value in SECRETS.items():
         file = folder / name
-        if not file.exists():
-            file.touch(mode=0o600)
-            file.write_text(value)
+        file.touch(mode=0o600)
+        file.write_text(value)
     vault = home / "ears" / "Cofre"
     (vault / ".obsidian").mkdir(parents=True, exist_ok=True)
     for name, text in {"Pauta.md": NOTE, "Ideias.md": "# Ideias\n\nCaneca azul.\n"}.items():

@@ -6,6 +6,7 @@ by a creation from the other way round; so a watcher only says that it is time t
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
@@ -45,10 +46,10 @@ def watch(account: Account, stop: threading.Event, woken: Callable[[], None]) ->
     from watchfiles import watch as watched
 
     settings = cast("Settings", account.settings)
-    root = Vault(settings).root
+    root = Vault(settings).root.resolve()
 
     def visible(_: Any, path: str) -> bool:
-        return not any(part.startswith(".") for part in path.removeprefix(str(root)).split("/"))
+        return not any(part.startswith(".") for part in os.path.relpath(path, root).split(os.sep))
 
     for _ in watched(root, watch_filter=visible, stop_event=stop, force_polling=settings.force_polling):
         woken()

@@ -241,7 +241,11 @@ def _sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def test_the_watcher_wakes_the_scan(vault: Vault):
+def test_the_watcher_wakes_the_scan_also_below_a_hidden_folder_named_by_a_relative_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    vault = Vault(Path(".hidden/Cofre"))
     stop, woken = threading.Event(), threading.Event()
     thread = threading.Thread(target=pull.watch, args=(vault.account, stop, woken.set))
     thread.start()
