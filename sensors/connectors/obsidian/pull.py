@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 import orjson
@@ -49,7 +50,7 @@ def watch(account: Account, stop: threading.Event, woken: Callable[[], None]) ->
     root = Vault(settings).root.resolve()
 
     def visible(_: Any, path: str) -> bool:
-        return not any(part.startswith(".") for part in os.path.relpath(path, root).split(os.sep))
+        return not any(part.startswith(".") for part in Path(os.path.relpath(path, root)).parts)
 
     for _ in watched(root, watch_filter=visible, stop_event=stop, force_polling=settings.force_polling):
         woken()
