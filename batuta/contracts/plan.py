@@ -64,6 +64,7 @@ class Program:
     _code: CodeType = field(repr=False)
     _constants: Mapping[str, Any] = field(repr=False)
     _masks: Mapping[str, Personal] = field(repr=False)
+    _hashes: Mapping[str, Personal] = field(repr=False)
     _entry: str
 
     def bind(self, masker: Masker) -> Plan:
@@ -73,7 +74,9 @@ class Program:
             name: masker.rule(personal.kind, personal.rule, personal.scope)
             for name, personal in self._masks.items()
         }
-        namespace["_hash"] = masker.hash_value
+        namespace |= {
+            name: masker.hashes(personal.kind, personal.scope) for name, personal in self._hashes.items()
+        }
         # The code was written by `write_program` from a contract that was checked on loading.
         exec(self._code, namespace)  # noqa: S102
         return Plan(namespace[self._entry])
@@ -99,7 +102,7 @@ def write_program(root: Node, name: str, rules: Mapping[str, str]) -> Program:
         "_is_date_time": is_date_time,
         "_is_date": is_date,
     }
-    return Program(source, code, constants, writer.masks, entry)
+    return Program(source, code, constants, writer.masks, writer.hashes, entry)
 
 
 class _Writer:
@@ -109,13 +112,14 @@ class _Writer:
         self.functions: list[str] = []
         self.constants: dict[str, Any] = {}
         self.masks: dict[str, Personal] = {}
+        self.hashes: dict[str, Personal] = {}
 
     def function(self, node: Node) -> str:
         """Write the function that checks and rewrites a value at `node`; its name."""
         name = f"_at_{self._count}"
         self._count += 1
         body = self._object(node) if node.types == {"object"} else [*self._value(node), "return x"]
-        lines = [f"def {name}(x, tally):  # {node.path!r}", *_indent(body)]
+        lines = [f"def {name}(x, tally):  # {node.path!r}", " checked = None", *_indent(body)]
         self.functions.append("\n".join(lines))
         return name
 
@@ -174,7 +178,7 @@ class _Writer:
             branches.append(("x is None", self._allowed(node, type(None))))
         lines = _chain(branches, _violation(node, self._expected(node)))
         if personal is not None and personal.rule == "hash" and personal.kind != "text":
-            lines.append(f"x = _hash({personal.kind!r}, {personal.scope!r}, x)")
+            lines.append(f"x = {self._hashes_of(personal)}[x]")
         elif personal is not None and personal.rule != "drop":
             mask = f"_mask_{len(self.masks)}"
             self.masks[mask] = personal
@@ -191,7 +195,9 @@ class _Writer:
         form = node.limits.get("format")
         if form == "date-time":
             message = "must be an RFC 3339 date and time with an offset"
-            lines.append(f"if not _common_date_time(x) and not _is_date_time(x): {_violation(node, message)}")
+            # An object's times are often one and the same; that one is checked once.
+            check = f"if not _common_date_time(x) and not _is_date_time(x): {_violation(node, message)}"
+            lines += ["if x != checked:", *_indent([check, "checked = x"])]
         elif form == "date":
             lines.append(f"if not _is_date(x): {_violation(node, 'must be a date, as 2025-11-12')}")
         return lines
@@ -235,6 +241,14 @@ class _Writer:
             return Personal("text", "drop") if rule == "drop" else None
         return None if rule == "keep" else Personal(node.personal.kind, rule, node.personal.scope)
 
+    def _hashes_of(self, personal: Personal) -> str:
+        for name, known in self.hashes.items():
+            if (known.kind, known.scope) == (personal.kind, personal.scope):
+                return name
+        name = f"_hashes_{len(self.hashes)}"
+        self.hashes[name] = personal
+        return name
+
     def _expected(self, node: Node) -> str:
         ordered = [word for name, word in _WORDS.items() if name in node.types]
         return "must be " + " or ".join(ordered)
@@ -258,7 +272,8 @@ def is_date_time(text: str) -> bool:
 
 # Every such text is a moment that exists: no month is shorter than 28 days.
 _COMMON_DATE_TIME: Final = re.compile(
-    r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+    r"(?!0000)[0-9][0-9][0-9][0-9]-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
+    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
     r"(?:\.[0-9]{1,9})?(?:Z|[+-](?:0[0-9]|1[0-4]):[0-5][0-9])"
 ).fullmatch
 

@@ -16,6 +16,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
+import orjson
+
 from batuta.errors import BatutaError
 
 Extension: TypeAlias = str | int | bool
@@ -49,9 +51,11 @@ _SCHEME_OR_RELATIVE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:|[^:]*(?:[/?#
 _RFC3339: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
+# Digit by digit: a counted repeat takes twice as long, and every event has times.
 _COMMON_TIME: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:Z|[+-][0-9]{2}:[0-9]{2})"
-)
+    "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9]"
+    r"(?:Z|[+-][0-9][0-9]:[0-9][0-9]|\.[0-9]+(?:Z|[+-][0-9][0-9]:[0-9][0-9]))"
+).fullmatch
 _EXTENSION_NAME: Final = re.compile(r"[a-z0-9]{1,20}")
 _JSON_CONTENT: Final = re.compile(r"\s*(?:application|text)/(?:[\w.\-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 _INT32: Final = range(-(2**31), 2**31)
@@ -188,7 +192,7 @@ def parse_time(text: object) -> datetime:
     """
     if not isinstance(text, str):
         raise InvalidEvent("time", "must be a text")
-    if _COMMON_TIME.fullmatch(text):
+    if _COMMON_TIME(text):
         try:
             moment = datetime.fromisoformat(text)
             return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
@@ -243,15 +247,18 @@ def begin_digest(*parts: str) -> hashlib.blake2b:
 def format_time(moment: datetime) -> str:
     """RFC 3339 in UTC, with as many digits as the moment has."""
     utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    return f"{utc.isoformat()[: -len('+00:00')]}Z"
+    # As `isoformat` writes it, in half the time; every version of an entity is such a text.
+    return orjson.dumps(utc, option=orjson.OPT_UTC_Z)[1:-1].decode()
 
 
 def _utc(moment: datetime) -> datetime:
     if not isinstance(moment, datetime):
         raise InvalidEvent("time", "must be a date and time")
+    if moment.tzinfo is UTC:
+        return moment
     if moment.tzinfo is None or moment.utcoffset() is None:
         raise InvalidEvent("time", "must have a time zone")
-    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return moment.astimezone(UTC)
 
 
 def _check_text(field: str, value: Any) -> None:

@@ -1,18 +1,18 @@
 """Making personal data unreadable: keyed hash, reversible token, plain mask.
 
 A `Masker` belongs to one product, whose keys it holds; the same value gives the same hash or token in every field,
-contract and way in, and another one for every other product. Values it has seen lately stay in its memory, so that a
-customer's hundredth order costs no hash; nothing of that is written anywhere.
+contract and way in, and another one for every other product. Hashes are keyed BLAKE2b, as sound as HMAC-SHA256 and
+several times faster on short values. Values it has seen lately stay in its memory, so that a customer's hundredth
+order costs no hash; nothing of that is written anywhere.
 """
 
 from __future__ import annotations
 
-import base64
-import hmac
 import secrets
+from binascii import b2a_base64
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from hashlib import blake2b
 from typing import Final, TypeAlias
 
 from cryptography.exceptions import InvalidTag
@@ -26,6 +26,8 @@ from batuta.privacy.text import find
 HASH_VERSION: Final = "h1"
 _REMEMBERED: Final = 65_536
 _NONCE_BYTES: Final = 12
+_DIGEST_BYTES: Final = 16
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 Personal: TypeAlias = str | int | float | bool | None
 
@@ -59,6 +61,30 @@ class VaultBroken(BatutaError):
     """A vault row does not open: it was changed, or belongs to another product or kind."""
 
 
+class Hashes(dict[Personal, str | None]):
+    """Keyed hashes of one kind and scope, by value; None for a blank one. A look-up makes what is not there yet."""
+
+    def __init__(self, kind: str, scope: str, key: bytes) -> None:
+        super().__init__()
+        self._normal_form = NORMAL_FORM[kind]
+        space = f"{kind}:{scope}" if scope else kind
+        self._begun = blake2b(f"{space}\x00".encode(), key=key, digest_size=_DIGEST_BYTES)
+
+    def __missing__(self, value: Personal) -> str | None:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        made = self[value] = self._make(value)
+        return made
+
+    def _make(self, value: Personal) -> str | None:
+        normal = self._normal_form(str(value)) if value is not None else ""
+        if not normal:
+            return None
+        digest = self._begun.copy()
+        digest.update(normal.encode())
+        return f"{HASH_VERSION}:{_base64(digest.digest())}"
+
+
 class Masker:
     """Hashes, tokens and masks of one product."""
 
@@ -68,7 +94,7 @@ class Masker:
         self._token_key = keys.hmac(product, "token")
         self._vault_key_id, vault_key = keys.aead(product, "vault")
         self._vault = AESGCM(vault_key)
-        self.hash_value = lru_cache(maxsize=_REMEMBERED)(self._hash)
+        self._hashes: dict[tuple[str, str], Hashes] = {}
 
     def rule(self, kind: str, rule: str, scope: str = "") -> Mask:
         """The function that carries out `rule` on values of `kind`; it gives None for a blank value.
@@ -81,8 +107,8 @@ class Masker:
         if kind == "text":
             return self._text_rule(rule)
         if rule == "hash":
-            hash_value = self.hash_value
-            return lambda value, tally: hash_value(kind, scope, value)
+            hashes = self.hashes(kind, scope)
+            return lambda value, tally: hashes[value]
         if rule == "token":
             return lambda value, tally: self._token(kind, value, tally)
         if rule == "mask":
@@ -90,21 +116,24 @@ class Masker:
             return lambda value, tally: None if _blank(value) else label
         raise ValueError(f"no masking rule {rule!r}")
 
-    def _hash(self, kind: str, scope: str, value: Personal) -> str | None:
-        normal = NORMAL_FORM[kind](str(value)) if value is not None else ""
-        if not normal:
-            return None
-        space = f"{kind}:{scope}" if scope else kind
-        digest = hmac.digest(self._hash_key, f"{space}\x00{normal}".encode(), "sha256")
-        return f"{HASH_VERSION}:{_base64(digest[:16])}"
+    def hashes(self, kind: str, scope: str = "") -> Hashes:
+        """The hashes of values of `kind`."""
+        hashes = self._hashes.get((kind, scope))
+        if hashes is None:
+            hashes = self._hashes.setdefault((kind, scope), Hashes(kind, scope, self._hash_key))
+        return hashes
+
+    def hash_value(self, kind: str, scope: str, value: Personal) -> str | None:
+        """The hash of one value; None for a blank one."""
+        return self.hashes(kind, scope)[value]
 
     def _token(self, kind: str, value: Personal, tally: Tally) -> str | None:
         if _blank(value):
             return None
         text = str(value)
         normal = NORMAL_FORM[kind](text)
-        identity = hmac.digest(self._token_key, f"{kind}\x00{normal}".encode(), "sha256")
-        token = f"[[{kind.upper()}:{self._vault_key_id}:{_base64(identity[:16])}]]"
+        identity = blake2b(f"{kind}\x00{normal}".encode(), key=self._token_key, digest_size=_DIGEST_BYTES)
+        token = f"[[{kind.upper()}:{self._vault_key_id}:{_base64(identity.digest())}]]"
         if token not in tally.tokens:
             nonce = secrets.token_bytes(_NONCE_BYTES)
             ciphertext = self._vault.encrypt(nonce, text.encode(), _bound_to(self.product, kind))
@@ -158,4 +187,4 @@ def _blank(value: Personal) -> bool:
 
 
 def _base64(digest: bytes) -> str:
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+    return b2a_base64(digest).rstrip(b"=\n").translate(_URL_SAFE).decode("ascii")

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from batuta.events.event import Event, InvalidEvent, parse_time
+from batuta.events.event import Event, Extension, InvalidEvent, parse_time
 from batuta.landing.model import Delivery, Rejected
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -49,7 +49,16 @@ def required_header(delivery: Delivery, name: str) -> str:
     Raises:
         Rejected: code `headers`.
     """
-    value = delivery.headers.get(name, "").strip()
+    return checked_header(name, delivery.headers.get(name))
+
+
+def checked_header(name: str, value: str | None) -> str:
+    """The value of a header that must be there, without surrounding space, in printable ASCII.
+
+    Raises:
+        Rejected: code `headers`.
+    """
+    value = (value or "").strip()
     if not value:
         raise Rejected("headers", f"the header {name} is missing or empty", field=name)
     if len(value) > _MAX_HEADER or not (value.isascii() and value.isprintable()):
@@ -91,9 +100,27 @@ def moment_at(document: Mapping[str, Any], *names: str) -> datetime | None:
     return None
 
 
-def build(**attributes: Any) -> Event:
+def build(
+    *,
+    id: str,
+    source: str,
+    type: str,
+    time: datetime | str,
+    data: JsonObject,
+    subject: str | None = None,
+    extensions: Mapping[str, Extension] | None = None,
+) -> Event:
     """`Event.create` on data that comes from a JSON parser, with its refusal as `Rejected`."""
     try:
-        return Event.create(parsed=True, **attributes)
+        return Event.create(
+            id=id,
+            source=source,
+            type=type,
+            time=time,
+            data=data,
+            subject=subject,
+            extensions=extensions,
+            parsed=True,
+        )
     except InvalidEvent as error:
         raise Rejected("event", error.message, field=error.field) from None

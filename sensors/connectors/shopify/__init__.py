@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
@@ -26,6 +27,7 @@ from sensors.connectors.pulling import FORM, ConnectorSettings
 from sensors.connectors.reading import (
     JsonObject,
     build,
+    checked_header,
     json_object,
     moment_at,
     number_at,
@@ -114,6 +116,8 @@ class _Topic:
     type: str
     dataset: str
     resource: str | None
+    ids: str
+    """What the global ids of the resource begin with."""
 
 
 _RESOURCES: Final = {
@@ -125,9 +129,10 @@ _RESOURCES: Final = {
 }
 TOPICS: Final[Mapping[str, _Topic]] = MappingProxyType(
     {
-        row.vendor_name: _Topic(row.type, row.dataset, _RESOURCES.get(row.dataset))
+        row.vendor_name: _Topic(row.type, row.dataset, resource, f"gid://shopify/{resource}/")
         for row in ROWS
         if row.connector == NAME
+        for resource in (_RESOURCES.get(row.dataset),)
     }
 )
 # A customer's number is a person's: neither subject nor id may tell it.
@@ -171,8 +176,10 @@ def shop_domain(account: str) -> str:
 
 
 def _parse_webhook(delivery: Delivery) -> Parsed:
-    shop = _shop(delivery)
-    topic = _topic(delivery)
+    shop_name, topic_name = _spelling(delivery, SHOP), _spelling(delivery, TOPIC)
+    headers = delivery.headers
+    shop = _shop(shop_name, headers.get(shop_name), delivery.account)
+    topic = _topic(topic_name, headers.get(topic_name))
     delivery_id = required_header(delivery, _spelling(delivery, WEBHOOK_ID))
     payload = json_object(delivery.body)
     subject = _subject(topic, shop, payload)
@@ -184,27 +191,20 @@ def _parse_webhook(delivery: Delivery) -> Parsed:
         time=_time(delivery, topic, payload),
         subject=subject,
         data=payload,
-        extensions={"shopifyeventid": required_header(delivery, event_id)}
-        if delivery.headers.get(event_id)
-        else None,
+        extensions={"shopifyeventid": required_header(delivery, event_id)} if headers.get(event_id) else None,
     )
     version = _version(topic, payload) if topic.resource else None
-    candidate = Candidate(
-        event=event,
-        dataset=topic.dataset,
-        connector=NAME,
-        entity=subject if version else None,
-        version=version,
-        hashed=_OF_A_PERSON if topic.resource == "Customer" else _NOBODY,
-    )
-    return Parsed(candidates=(candidate,), dataset=topic.dataset)
+    hashed = _OF_A_PERSON if topic.resource == "Customer" else _NOBODY
+    candidate = Candidate(event, topic.dataset, NAME, subject if version else None, version, hashed)
+    return Parsed((candidate,), topic.dataset)
 
 
 def _parse_record(delivery: Delivery, form: str) -> Parsed:
     reader = READERS.get(form)
     if reader is None:
         raise Rejected("form", "this form of a pulled record is not read", field=FORM)
-    shop = _shop(delivery)
+    shop_name = _spelling(delivery, SHOP)
+    shop = _shop(shop_name, delivery.headers.get(shop_name), None)
     try:
         payload = reader.read(json_object(delivery.body))
     except BadNode as error:
@@ -252,21 +252,23 @@ def _header(delivery: Delivery, name: str) -> str | None:
     return delivery.headers.get(_spelling(delivery, name))
 
 
-def _shop(delivery: Delivery) -> str:
-    shop = required_header(delivery, _spelling(delivery, SHOP)).lower()
+# Shops and topics are few and come again with every delivery.
+@lru_cache(maxsize=1024)
+def _shop(header: str, value: str | None, account: str | None) -> str:
+    """The shop a header names, which must be that of the account where the address has one."""
+    shop = checked_header(header, value).lower()
     if not _SHOP_DOMAIN.fullmatch(shop):
         raise Rejected("headers", "the shop domain must be a name under myshopify.com", field=SHOP)
-    pulled = FORM in delivery.headers
-    if not pulled and delivery.account is not None and not same_account(delivery.account, shop):
+    if account is not None and not same_account(account, shop):
         raise Rejected(
             "account", "the delivery is of another shop than the one configured for this address", field=SHOP
         )
     return shop
 
 
-def _topic(delivery: Delivery) -> _Topic:
-    name = required_header(delivery, _spelling(delivery, TOPIC)).lower()
-    topic = TOPICS.get(name)
+@lru_cache(maxsize=256)
+def _topic(header: str, value: str | None) -> _Topic:
+    topic = TOPICS.get(checked_header(header, value).lower())
     if topic is None:
         raise Rejected(
             "unknown_topic",
@@ -280,9 +282,8 @@ def _subject(topic: _Topic, shop: str, payload: JsonObject) -> str | None:
     """The resource's global id; the shop for what concerns the shop; nothing where it would name a person."""
     if topic.resource is None:
         return shop if topic.dataset == "shop" else None
-    prefix = f"gid://shopify/{topic.resource}/"
     global_id = text_at(payload, "admin_graphql_api_id")
-    if global_id is not None and global_id.startswith(prefix):
+    if global_id is not None and global_id.startswith(topic.ids):
         return global_id
     number = number_at(payload, "id")
     if number is None:
@@ -291,15 +292,16 @@ def _subject(topic: _Topic, shop: str, payload: JsonObject) -> str | None:
             f"the payload has no admin_graphql_api_id of a {topic.resource} and no numeric id",
             field="id",
         )
-    return f"{prefix}{number}"
+    return f"{topic.ids}{number}"
 
 
 def _time(delivery: Delivery, topic: _Topic, payload: JsonObject) -> datetime:
     """When Shopify says it happened; the payload's times stand in where they are of the change itself."""
-    triggered_at = _spelling(delivery, TRIGGERED_AT)
-    if delivery.headers.get(triggered_at):
+    name = _spelling(delivery, TRIGGERED_AT)
+    triggered_at = delivery.headers.get(name)
+    if triggered_at:
         try:
-            return parse_time(required_header(delivery, triggered_at))
+            return parse_time(checked_header(name, triggered_at))
         except InvalidEvent as error:
             raise Rejected("headers", error.message, field=TRIGGERED_AT) from None
     moment = moment_at(payload, "updated_at", "created_at") if topic.resource else None
