@@ -12,8 +12,10 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
+from urllib.parse import parse_qsl
 
 import uvicorn
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 START_SECONDS = 10.0
@@ -29,6 +31,11 @@ class Fault:
     torn: bool = False
     path: str = ""
     """Only requests whose path has this in it."""
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """The fields of a posted form."""
+    return dict(parse_qsl((await request.body()).decode(), keep_blank_values=True))
 
 
 class Served:

@@ -26,7 +26,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from examples.vendors import shopify_data
-from examples.vendors.serving import Served
+from examples.vendors.serving import Served, form_of
 from examples.vendors.shopify_bulk import lines_of, refusal
 from examples.vendors.shopify_schema import customer_node, order_node, page_of, product_node, schema
 
@@ -175,7 +175,7 @@ class Shopify(Served):
 
     async def _access_token(self, request: Request) -> Response:
         """The client credentials grant."""
-        form = await request.form()
+        form = await form_of(request)
         if (
             form.get("grant_type") != "client_credentials"
             or form.get("client_secret") != self.secret.decode()

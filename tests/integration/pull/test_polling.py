@@ -464,7 +464,7 @@ def test_a_record_the_database_cannot_store_is_held_and_the_others_land(
         return Parsed((Candidate(event=large, dataset="surveys", connector="trial"),), "surveys")
 
     with conn.transaction():
-        conn.execute("set local role postgres")
+        conn.execute("set local role batuta_owner")
         conn.execute("create index events_by_subject on batuta.events (subject)")
     bound = bound_to(vendor)
     vendor.records = [1, 2, 3, 4]

@@ -199,4 +199,4 @@ def test_the_example_company_is_valid_for_the_installed_code(
     assert (
         installed_catalog(get_settings(), lambda _message: None).skill("sigma.finance.reconcile") is not None
     )
-    assert "6 readable manifests: no errors" in capsys.readouterr().out
+    assert "7 readable manifests: no errors" in capsys.readouterr().out

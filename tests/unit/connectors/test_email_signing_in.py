@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from examples.vendors.serving import Served
+from examples.vendors.serving import Served, form_of
 from sensors.connectors import email
 from sensors.connectors.email import imap as imap_session
 from sensors.connectors.email.imap import Lost, Session
@@ -161,8 +161,7 @@ def issuer() -> Iterator[tuple[str, list[dict[str, Any]], dict[str, Any]]]:
     answer: dict[str, Any] = {"status": 200, "body": {"access_token": "tok", "refresh_token": "new"}}
 
     async def token(request: Request) -> Response:
-        form = await request.form()
-        asked.append(dict(form))
+        asked.append(await form_of(request))
         return JSONResponse(answer["body"], answer["status"])
 
     with Served(Starlette(routes=[Route("/token", token, methods=["POST"])])) as served:
