@@ -294,21 +294,17 @@ def _seldom_collecting() -> Iterator[None]:
 
 def _chunks(prepared: Iterable[Prepared], most: int) -> Iterator[tuple[list[Prepared], bool]]:
     """Chunks by count and size, each with whether it is the last; one empty chunk for an empty stream."""
-    waiting: list[Prepared] | None = None
     current: list[Prepared] = []
     size = 0
     for item in prepared:
         if len(current) >= most or size >= CHUNK_BYTES:
-            if waiting is not None:
-                yield waiting, False
-            waiting, current, size = current, [], 0
+            yield current, False
+            current, size = [], 0
         current.append(item)
         for row in item.rows:
             size += len(row.data)
         if item.held is not None:
             size += len(item.held.delivery.body)
-    if waiting is not None:
-        yield waiting, False
     yield current, True
 
 

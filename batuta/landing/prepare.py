@@ -98,11 +98,12 @@ class Preparation:
             delivery.product,
             parsed.dataset,
             delivery.received_at,
-            rows=[],
-            tokens={},
-            counts=LandingCounts(filtered=parsed.filtered) if parsed.filtered else NOTHING,
-            wakes=(delivery.account or "") if parsed.wakes else None,
+            [],
+            {},
+            LandingCounts(filtered=parsed.filtered) if parsed.filtered else NOTHING,
         )
+        if parsed.wakes:
+            prepared.wakes = delivery.account or ""
         for candidate in parsed.candidates:
             try:
                 prepared.rows.append(self._row(delivery, candidate, prepared.tokens))
