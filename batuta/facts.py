@@ -301,10 +301,11 @@ def _look_up(
     conn: psycopg.Connection[Any], product: str, refs: Iterable[tuple[str, str]]
 ) -> tuple[FactEvent, ...]:
     from batuta.events.event import event_key
+    from batuta.landing.reader import OF_KEYS
 
     keys = {event_key(product, source, id): (source, id) for source, id in sorted(refs)}
     rows = conn.execute(
-        "select key, type, received_at from batuta.events where key = any(%s)", (list(keys),)
+        f"select key, type, received_at from batuta.events where {OF_KEYS}", {"keys": list(keys)}
     ).fetchall()
     kept = {bytes(key): (type, received_at) for key, type, received_at in rows}
     return tuple(FactEvent(source, id, *kept.get(key, (None, None))) for key, (source, id) in keys.items())

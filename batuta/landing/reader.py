@@ -39,6 +39,11 @@ batch, product, source, id, type, subject, "time", received_at, connector, datas
 decision, trace
 """
 
+OF_KEYS = """
+batch = any(array(select batch from batuta.inbox where key = any(%(keys)s))) and key = any(%(keys)s)
+"""
+"""Condition on events by their keys: the log has no index of them, the inbox knows their batches."""
+
 _WANTED = """
 (%(product)s::text is null or product = %(product)s)
 and (%(exact)s::text[] is null or type = any(%(exact)s) or type like any(%(families)s::text[]))
@@ -114,7 +119,8 @@ def find(
     with conn.cursor(row_factory=class_row(LoggedEvent)) as cursor:
         if product is not None and source is not None:
             return cursor.execute(
-                f"select {COLUMNS} from batuta.events where key = %s", (event_key(product, source, id),)
+                f"select {COLUMNS} from batuta.events where {OF_KEYS}",
+                {"keys": [event_key(product, source, id)]},
             ).fetchall()
         return cursor.execute(
             f"""

@@ -20,6 +20,7 @@ from psycopg.types.json import Jsonb
 
 from batuta.errors import BatutaError
 from batuta.keys import KeyRing
+from batuta.landing.reader import OF_KEYS
 from batuta.privacy.disclosure import disclose
 from batuta.privacy.forgetting import files_of, forget_person, quarantined, speaks_of
 from batuta.privacy.person import Ear, Person, person_of_request
@@ -186,7 +187,7 @@ def _carry_out(
 ) -> None:
     try:
         event = conn.execute(
-            "select source, data from batuta.events where key = %s", (request.key,)
+            f"select source, data from batuta.events where {OF_KEYS}", {"keys": [request.key]}
         ).fetchone()
         if event is None:
             raise BatutaError("the event that asked is not in the log any more", hint="Forget by hand.")
@@ -223,7 +224,9 @@ def _carry_out(
 def _is_yet_to_be_told(conn: psycopg.Connection[Any], request: PrivacyRequest, data: dict[str, Any]) -> bool:
     row = conn.execute(
         """
-        select 1 from batuta.privacy_requests as others join batuta.events on others.key = events.key
+        select 1 from batuta.privacy_requests as others
+        join batuta.inbox on others.key = inbox.key
+        join batuta.events on inbox.batch = events.batch and inbox.key = events.key
         where others.kind = 'disclose_person' and others.state = 'open' and others.product = %s
             and events.data #>> '{customer,id}' = %s
         """,

@@ -131,6 +131,10 @@ def test_events_still_in_the_log_are_told_from_those_retention_removed(live: Liv
             "'orders', 'c', '{}', %s)",
             (event_key("arcsat", "shop", "order-1"), bytes(16)),
         )
+        conn.execute(
+            "insert into batuta.inbox (key, batch, received_at) values (%s, 1, now())",
+            (event_key("arcsat", "shop", "order-1"),),
+        )
     result = live.run(SKILL)
 
     with live.connect("reader") as conn:
