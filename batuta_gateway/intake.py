@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
@@ -36,7 +35,6 @@ Intent: TypeAlias = tuple[Delivery, Parse]
 _LIMIT_EXCEEDED: Final = "54"
 _STATEMENT_TIMEOUT: Final = "set statement_timeout = '30s'"
 _LOOP_BYTES: Final = 65_536
-LINGER_SECONDS: Final = 0.001
 
 
 class NotLanded(Exception):
@@ -168,13 +166,8 @@ class Intake:
         self._queue.put(gathered)
 
     def _work(self) -> None:
-        busy = False
         while (waiting := self._queue.get()) is not None:
-            if busy:
-                # The last transaction's senders are being answered and send again: let them come along.
-                time.sleep(LINGER_SECONDS)
             waiting, ended = self._take(waiting)
-            busy = len(waiting) > 1
             for taken in self._transactions(waiting):
                 self._settle(taken, taken[0].way)
             if ended:

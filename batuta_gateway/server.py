@@ -21,8 +21,6 @@ def serve(settings: Settings) -> None:
     """Serve until told to stop; deliveries under way are finished first."""
     configure_logging(settings)
     app = create_app(settings)
-    # The thread that commits wakes often and for a moment; it is not to wait for the loop's five milliseconds.
-    sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
     gc.freeze()
     require_free(settings.gateway_host, settings.gateway_port, "BATUTA_GATEWAY_PORT")
