@@ -219,6 +219,7 @@ def test_a_puller_killed_at_any_moment_goes_on_from_a_position_that_holds_what_l
                 process.send_signal(signal.SIGKILL)
             killed += process.wait() == -signal.SIGKILL
             process.stdout.close()
+            _wait_for_the_end_of_its_transaction(conn)
             position = get_cursor(conn, "poll:trial:", "arcsat")
             conn.rollback()
             done = position["page"] + 1 if position else 0
@@ -228,6 +229,18 @@ def test_a_puller_killed_at_any_moment_goes_on_from_a_position_that_holds_what_l
             assert known == {f"item-{page}" for page in range(done)}
     assert killed
     assert done == pages
+
+
+def _wait_for_the_end_of_its_transaction(conn: Connection) -> None:
+    """The server may still be committing for a client that is no more."""
+    others = """
+        select count(*) from pg_stat_activity
+        where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()
+    """
+    while (row := conn.execute(others).fetchone()) is not None and row[0]:
+        conn.rollback()
+        time.sleep(0.02)
+    conn.rollback()
 
 
 def test_times_of_a_window_are_kept(conn: Connection, landing: Landing) -> None:
