@@ -49,6 +49,25 @@ def check(presented: Iterable[bytes], secrets: Sequence[bytes], message: bytes) 
         )
 
 
+def check_sha256(presented: str | None, name: str, secrets: Sequence[bytes], message: bytes) -> None:
+    """Accept a header written `sha256=` and hex, the form of GitHub, Meta and Notion.
+
+    Args:
+        presented: What the header says, None if it did not come.
+        name: The header, as its vendor spells it, for messages.
+        secrets: Any of them will do.
+        message: The raw body.
+
+    Raises:
+        Unsigned, BadSignature, NoSecret: see `Connector.verify`.
+    """
+    require_secrets(secrets)
+    method, separator, digest = require_header(presented, name).strip().partition("=")
+    if not separator or method != "sha256":
+        raise BadSignature("the signature must begin with sha256=")
+    check((from_hex(digest),), secrets, message)
+
+
 def require_secrets(secrets: Sequence[bytes]) -> None:
     """Raise `NoSecret` unless there is at least one secret and none is empty."""
     if not secrets or not all(secrets):

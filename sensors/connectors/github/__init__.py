@@ -22,7 +22,6 @@ from batuta.events.event import format_time
 from batuta.events.types import lookup
 from batuta.landing.model import Candidate, Delivery, Parsed, Rejected
 from sensors.connectors import signature
-from sensors.connectors.protocol import BadSignature
 from sensors.connectors.pulling import FORM, ConnectorSettings
 from sensors.connectors.reading import (
     JsonObject,
@@ -123,12 +122,7 @@ def verify(delivery: Delivery, secrets: Sequence[bytes]) -> None:
     Raises:
         Unsigned, BadSignature, NoSecret: see `Connector.verify`.
     """
-    signature.require_secrets(secrets)
-    presented = signature.require_header(delivery.headers.get(SIGNATURE), "X-Hub-Signature-256").strip()
-    method, separator, digest = presented.partition("=")
-    if not separator or method != "sha256":
-        raise BadSignature("the signature must begin with sha256=")
-    signature.check((signature.from_hex(digest),), secrets, delivery.body)
+    signature.check_sha256(delivery.headers.get(SIGNATURE), "X-Hub-Signature-256", secrets, delivery.body)
 
 
 def parse(delivery: Delivery) -> Parsed:

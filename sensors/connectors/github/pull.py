@@ -70,10 +70,8 @@ def backfill(account: Account, window: Window, position: Any, tools: Tools) -> I
             if step in done:
                 continue
             since = parse_time(resumed[step]) if step in resumed else window.start
-            reached = since
             for records, last in _window(api, repository, stream, Window(since, window.end), window.start):
-                reached = last or reached
-                at = {step: format_time(reached)} if last else {}
+                at = {step: format_time(last)} if last else {}
                 yield Page(api.deliveries(records, repository), {"done": sorted(done), "at": at})
                 if not tools.time_left():
                     return

@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 import orjson
 
 from batuta.landing.model import Delivery
+from sensors.connectors.answers import object_of, objects_of
 from sensors.connectors.github import ENTERPRISE_HOST, EVENT, RECORD, Settings
 from sensors.connectors.pulling import Account, Answer, Gone, SourceFailed, Tools
 
@@ -118,25 +119,12 @@ def headers_of(account: Account) -> dict[str, str]:
 
 def json_list(answer: Answer) -> list[Record]:
     """The objects of a list."""
-    document = _json(answer)
-    if not isinstance(document, list):
-        raise SourceFailed("GitHub answered with something else than a list")
-    return [item for item in document if isinstance(item, dict)]
+    return objects_of(answer, "GitHub")
 
 
 def json_object(answer: Answer) -> Record:
     """One object."""
-    document = _json(answer)
-    if not isinstance(document, dict):
-        raise SourceFailed("GitHub answered with something else than an object")
-    return document
-
-
-def _json(answer: Answer) -> Any:
-    try:
-        return orjson.loads(answer.body)
-    except orjson.JSONDecodeError:
-        raise SourceFailed("GitHub answered with something that is no JSON") from None
+    return object_of(answer, "GitHub")
 
 
 def next_page(answer: Answer) -> str | None:

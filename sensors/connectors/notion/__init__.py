@@ -16,7 +16,7 @@ from pydantic import Field
 
 from batuta.landing.model import Candidate, Delivery, Parsed, Rejected
 from sensors.connectors import signature
-from sensors.connectors.protocol import Asked, BadSignature, Reply
+from sensors.connectors.protocol import Asked, Reply
 from sensors.connectors.pulling import FORM, ConnectorSettings
 from sensors.connectors.reading import build, json_object, moment_at, object_at, text_at
 
@@ -70,12 +70,7 @@ def verify(delivery: Delivery, secrets: Sequence[bytes]) -> None:
     Raises:
         Unsigned, BadSignature, NoSecret: see `Connector.verify`.
     """
-    signature.require_secrets(secrets)
-    presented = signature.require_header(delivery.headers.get(SIGNATURE), "X-Notion-Signature").strip()
-    method, separator, digest = presented.partition("=")
-    if not separator or method != "sha256":
-        raise BadSignature("the signature must begin with sha256=")
-    signature.check((signature.from_hex(digest),), secrets, delivery.body)
+    signature.check_sha256(delivery.headers.get(SIGNATURE), "X-Notion-Signature", secrets, delivery.body)
 
 
 def handshake(asked: Asked, credentials: Mapping[str, bytes]) -> Reply | None:  # noqa: ARG001 - none is needed

@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 import orjson
 
+from sensors.connectors.answers import object_of
 from sensors.connectors.notion import Settings
 from sensors.connectors.pulling import Account, Answer, SourceFailed, Tools
 
@@ -142,13 +143,7 @@ class _Reader:
 
 def read(answer: Answer) -> Record:
     """The object of an answer."""
-    try:
-        document = orjson.loads(answer.body)
-    except orjson.JSONDecodeError:
-        raise SourceFailed("Notion answered with something that is no JSON") from None
-    if not isinstance(document, dict):
-        raise SourceFailed("Notion answered with something else than an object")
-    return document
+    return object_of(answer, "Notion")
 
 
 def plain(rich_text: Any) -> str:

@@ -15,7 +15,8 @@ import orjson
 
 from batuta.landing.model import Delivery
 from batuta.landing.reader import LoggedEvent
-from sensors.connectors.pulling import Account, Page, SourceFailed, Subscription, Tools, Window
+from sensors.connectors.answers import object_of
+from sensors.connectors.pulling import Account, Page, Subscription, Tools, Window
 from sensors.connectors.whatsapp import STORED, Settings
 
 TYPES: Final = ("com.whatsapp.message.received", "com.whatsapp.message.edited")
@@ -47,7 +48,7 @@ def audit(account: Account, tools: Tools) -> tuple[Subscription, ...]:
     if settings.business_account is None:
         return ()
     url = f"{settings.api_url}/{settings.business_account}/subscribed_apps"
-    if _json(tools.calls.request("GET", url, headers=_headers(account)).body).get("data"):
+    if object_of(tools.calls.request("GET", url, headers=_headers(account)), "Meta").get("data"):
         return (Subscription("webhook", "active"),)
     tools.calls.request("POST", url, headers=_headers(account))
     return (Subscription("webhook", "created", "no app was subscribed to the business account"),)
@@ -79,7 +80,7 @@ def _fetched(account: Account, tools: Tools, event: LoggedEvent) -> Delivery:
     )
     if answer.status != 200:
         return _told(account, tools, about | {"verified": False, "missing": "expired"})
-    described = _json(answer.body)
+    described = object_of(answer, "Meta")
     content = tools.calls.request(
         "GET", str(described.get("url")), headers=_headers(account), max_bytes=MOST_BYTES
     ).body
@@ -102,16 +103,6 @@ def _told(account: Account, tools: Tools, document: dict[str, Any]) -> Delivery:
 
 def _headers(account: Account) -> dict[str, str]:
     return {"authorization": f"Bearer {account.credentials.get('accessToken', b'').decode()}"}
-
-
-def _json(body: bytes) -> dict[str, Any]:
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise SourceFailed("Meta answered with something that is no JSON") from None
-    if not isinstance(document, dict):
-        raise SourceFailed("Meta answered with something else than an object")
-    return document
 
 
 def _from_base64(text: Any) -> str | None:
