@@ -14,7 +14,7 @@ from batuta.settings import Settings
 from sensors.connectors import connector as connector_named
 from sensors.connectors import fetches
 from sensors.connectors.pulling import RateLimited, Window
-from sensors.pull.accounts import Accounts, BoundAccount, accounts, resume
+from sensors.pull.accounts import BoundAccount, accounts, resume
 from sensors.pull.means import Means
 from sensors.pull.run import Polled, backfill_account, forget_backfill, poll_account
 
@@ -39,15 +39,6 @@ class Fetched:
         self.pages += polled.pages
         self.problem = polled.problem
         self.notes += [note for note in polled.notes if note not in self.notes]
-
-
-def known_accounts(settings: Settings) -> Accounts:
-    """Every account of the applied manifests that is fetched from.
-
-    Raises:
-        BundleError: nothing is applied.
-    """
-    return accounts(read_bundle(bundle_path(settings.home)), settings)
 
 
 def chosen_accounts(
