@@ -2,3 +2,8 @@
 {% macro money(amount) -%}
     (case when abs({{ amount }}) < 1e14 then {{ amount }} end)::numeric(18, 4)
 {%- endmacro %}
+
+{# A sum of money; wide enough for any sum of amounts that each fit. #}
+{% macro total(amount) -%}
+    ({{ amount }})::numeric(38, 4)
+{%- endmacro %}

@@ -68,3 +68,43 @@ where not exists (
         and {{ version_of('recorded', version) }} >= {{ version_of('arrived', version) }}
 )
 {% endmacro %}
+
+{#
+  The newest states of some entities only: those recorded, reached by index, and over them those of the CTE `arrived`.
+  `on` names the columns that `wanted`, a relation without duplicates in them, shares with the states. Without
+  `arrived` there is nothing newer than what is recorded.
+#}
+{% macro states_of(wanted, on, recorded, arrived, key, version) %}
+    select recorded.*
+    from {{ wanted }} as wanted
+    inner join {{ recorded }} as recorded on {{ same_entity('wanted', 'recorded', on) }}
+    {%- if arrived %}
+    where not exists (
+        select 1
+        from {{ arrived }} as arrived
+        where
+            {{ same_entity('arrived', 'recorded', key) }}
+            and {{ version_of('arrived', version) }} > {{ version_of('recorded', version) }}
+    )
+    union all
+    select arrived.*
+    from {{ wanted }} as wanted
+    inner join {{ arrived }} as arrived on {{ same_entity('wanted', 'arrived', on) }}
+    where not exists (
+        select 1
+        from {{ recorded }} as recorded
+        where
+            {{ same_entity('recorded', 'arrived', key) }}
+            and {{ version_of('recorded', version) }} >= {{ version_of('arrived', version) }}
+    )
+    {%- endif %}
+{% endmacro %}
+
+{# Keys of the recorded states that a derived model has not taken in yet. #}
+{% macro states_unread_by(model, states, key) %}
+    select states.product, {{ key }}
+    from {{ states }} as states
+    where
+        states.batch > {{ position_of(model, 'read_to') }}
+        and states.batch <= {{ position_of(model, 'up_to') }}
+{% endmacro %}

@@ -1,9 +1,5 @@
-{# One row per customer (guests by e-mail) with at least one order that counts as a sale. #}
-{% macro customers(orders, transactions, refunds) %}
-with facts as (
-    {{ order_facts(orders, transactions, refunds) }}
-)
-
+{# One row per customer (guests by e-mail) with at least one order that counts as a sale, out of rows of fct_orders. #}
+{% macro customers(orders) %}
 select
     facts.product,
     facts.customer_key,
@@ -17,7 +13,7 @@ select
     {{ money('sum(facts.returns)') }} as returns,
     {{ money('sum(facts.gross_sales - facts.discounts - facts.returns)') }} as net_sales,
     {{ money('round(sum(facts.gross_sales - facts.discounts) / count(*), 2)') }} as average_order_value
-from facts
+from {{ orders }} as facts
 where facts.is_sale and facts.customer_key is not null
 group by facts.product, facts.customer_key
 {% endmacro %}

@@ -1,153 +1,202 @@
 {#
-  One row per product and day, without gaps: everything the KPIs of that day are made of. Facts become changes on
-  days, changes become running sums; so each fact is read once, and a day's value needs no second look at history.
+  One row per product and day, without gaps: everything the KPIs of that day are made of. Changes become running sums;
+  so each fact is read once, and a day's value needs no second look at history.
 
   The series runs from the first fact to the later of the last fact and the product's horizon, never to today. A fact
   dated more than a day after it was received does not stretch it.
 #}
-{% macro product_daily(forms, batch) %}
-with changes as (
-    {{ sales_changes(forms) }}
-    union all
-    {{ spend_changes(forms.spend) }}
-    union all
-    {{ survey_changes(forms.surveys) }}
-    union all
-    {{ delivery_changes(forms.pull_requests, forms.releases) }}
+
+{# CTE `sums`: the changes of days summed up, of those days alone that changed since int_daily_changes last ran. #}
+{% macro sums_of_days(live=false) %}
+{%- set some = live or is_incremental() -%}
+{%- if some -%}
+touched_days as (
+    {%- for family in measures() %}
+    select
+        changes.product,
+        changes.business_date
+    from {{ ref('int_' ~ family ~ '_changes') }} as changes
+    where {{ pending_for('int_daily_changes', 'changes') }}
+    {%- if not loop.last %}
+    union
+    {%- endif %}
+    {%- endfor %}
 ),
 
-days_with_changes as (
+{% endif -%}
+sums as (
     select
         changes.product,
         changes.business_date,
-        max(changes.fact_on) as fact_on,
-        sum(changes.orders) as orders,
-        sum(changes.gross_sales) as gross_sales,
-        sum(changes.discounts) as discounts,
-        sum(changes.returns) as returns,
-        sum(changes.new_customers) as new_customers,
-        sum(changes.customer_value) as customer_value,
-        sum(changes.spends) as spends,
-        sum(changes.spend_rate) as spend_rate,
-        sum(changes.promoters) as promoters,
-        sum(changes.passives) as passives,
-        sum(changes.detractors) as detractors,
-        sum(changes.open_undeployed) as open_undeployed
-    from changes
+        {%- for measure in all_measures() %}
+        sum(changes.{{ measure }}) as {{ measure }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from (
+        {%- for family in measures() %}
+        select
+            changes.product,
+            changes.business_date,
+            {{ with_all_measures(family, 'changes') }}
+        {%- if some %}
+        from touched_days
+        inner join {{ ref('int_' ~ family ~ '_changes') }} as changes
+            on touched_days.product = changes.product and touched_days.business_date = changes.business_date
+        {%- else %}
+        from {{ ref('int_' ~ family ~ '_changes') }} as changes
+        {%- endif %}
+        {%- if not loop.last %}
+        union all
+        {%- endif %}
+        {%- endfor %}
+    ) as changes
     group by changes.product, changes.business_date
-),
-
-stretches as (
-    select
-        days_with_changes.*,
-        lead(days_with_changes.business_date) over by_day as next_date,
-        min(days_with_changes.fact_on) over whole as first_date,
-        greatest(max(days_with_changes.fact_on) over whole, horizons.as_of) as last_date
-    from days_with_changes
-    left join {{ ref('stg_registry__horizons') }} as horizons on days_with_changes.product = horizons.product
-    window
-        by_day as (partition by days_with_changes.product order by days_with_changes.business_date),
-        whole as (partition by days_with_changes.product)
-),
-
-calendar as (
-    select
-        stretches.product,
-        day.day::date as business_date,
-        stretches.first_date,
-        stretches.last_date,
-        {% for column in [
-            'orders', 'gross_sales', 'discounts', 'returns', 'new_customers', 'customer_value', 'spends', 'spend_rate',
-            'promoters', 'passives', 'detractors', 'open_undeployed'
-        ] -%}
-        case when day.day::date = stretches.business_date then stretches.{{ column }} else 0 end as {{ column }}
-        {{- ',' if not loop.last }}
-        {% endfor %}
-    from stretches
-    cross join lateral generate_series(
-        stretches.business_date::timestamp,
-        greatest(
-            stretches.business_date,
-            least(coalesce(stretches.next_date - 1, stretches.last_date), stretches.last_date)
-        )::timestamp,
-        interval '1 day'
-    ) as day (day)
-),
-
-rates as (
-    select
-        calendar.*,
-        sum(calendar.spend_rate) over so_far as spend_of_day
-    from calendar
-    window so_far as (partition by calendar.product order by calendar.business_date)
-),
-
-running as (
-    select
-        rates.*,
-        sum(rates.gross_sales - rates.discounts) over quarter as sales_90d,
-        sum(rates.orders) over quarter as orders_90d,
-        sum(rates.returns) over quarter as returns_90d,
-        sum(rates.new_customers) over quarter as new_customers_90d,
-        sum(rates.spend_of_day) over quarter as spend_90d,
-        sum(rates.spends) over so_far as spends_so_far,
-        sum(rates.new_customers) over so_far as customers,
-        sum(rates.customer_value) over so_far as customer_value_so_far,
-        sum(rates.promoters) over so_far as promoters_90d,
-        sum(rates.passives) over so_far as passives_90d,
-        sum(rates.detractors) over so_far as detractors_90d,
-        sum(rates.open_undeployed) over so_far as undeployed
-    from rates
-    window
-        so_far as (partition by rates.product order by rates.business_date),
-        quarter as (
-            partition by rates.product order by rates.business_date rows between 89 preceding and current row
-        )
-),
-
-lead_times as (
-    {{ lead_times_by_day(forms.pull_requests, forms.releases) }}
 )
-
-select
-    running.product,
-    running.business_date,
-    {{ currency_of('products') }} as currency,
-    running.orders::integer as orders,
-    {{ money('running.gross_sales') }} as gross_sales,
-    {{ money('running.discounts') }} as discounts,
-    {{ money('running.returns') }} as returns,
-    {{ money('running.gross_sales - running.discounts - running.returns') }} as net_sales,
-    running.new_customers::integer as new_customers,
-    running.customers::integer as customers,
-    {{ money('running.customer_value_so_far') }} as customer_net_sales,
-    running.orders_90d::integer as orders_90d,
-    {{ money('running.sales_90d') }} as sales_90d,
-    {{ money('running.returns_90d') }} as returns_90d,
-    running.new_customers_90d::integer as new_customers_90d,
-    running.spends_so_far > 0 as has_spend,
-    {{ money('round(running.spend_90d, 8)') }} as spend_90d,
-    running.promoters_90d::integer as promoters_90d,
-    running.passives_90d::integer as passives_90d,
-    running.detractors_90d::integer as detractors_90d,
-    coalesce(lead_times.deployed, 0)::integer as deployed_90d,
-    lead_times.minutes_sum::numeric(18, 4) as lead_minutes_90d,
-    lead_times.minutes_median::numeric(18, 4) as lead_minutes_median_90d,
-    lead_times.minutes_p90::numeric(18, 4) as lead_minutes_p90_90d,
-    running.undeployed::integer as open_undeployed,
-    {{ batch }} as batch
-from running
-left join {{ ref('stg_registry__products') }} as products on running.product = products.product
-left join lead_times
-    on running.product = lead_times.product and running.business_date = lead_times.business_date
-where running.business_date between running.first_date and running.last_date
 {% endmacro %}
 
-{# A fact stretches the series unless it is dated after it was received; the day of grace is for clocks that differ. #}
-{% macro fact_day(day, received_at) -%}
-    case when not {{ is_dated_ahead(day, received_at) }} then {{ day }} end
-{%- endmacro %}
+{#
+  The rows of the products of `starts` (product, from_on) from that day on, out of all changes of their days. What
+  lies before it in the series is reckoned and left out.
+#}
+{% macro product_days(starts, daily, lead_times, batch) %}
+    with reach as (
+        select
+            daily.*,
+            starts.from_on,
+            lead(daily.business_date) over by_day as next_date,
+            min(daily.business_date) filter (where daily.facts > 0) over whole as first_date,
+            greatest(
+                max(daily.business_date) filter (where daily.facts > 0) over whole, horizons.as_of
+            ) as last_date
+        from {{ starts }} as starts
+        inner join {{ daily }} as daily on starts.product = daily.product
+        left join {{ ref('stg_registry__horizons') }} as horizons on starts.product = horizons.product
+        window
+            by_day as (partition by daily.product order by daily.business_date),
+            whole as (partition by daily.product)
+    ),
 
-{% macro is_dated_ahead(day, received_at) -%}
-    {{ day }} > ({{ received_at }} at time zone 'UTC')::date + 1
+    calendar as (
+        select
+            reach.product,
+            day.day::date as business_date,
+            reach.from_on,
+            reach.first_date,
+            reach.last_date,
+            {%- for measure in all_measures() %}
+            case when day.day::date = reach.business_date then reach.{{ measure }} else 0 end as {{ measure }}
+            {{- ',' if not loop.last }}
+            {%- endfor %}
+        from reach
+        cross join lateral generate_series(
+            reach.business_date::timestamp,
+            greatest(
+                reach.business_date, least(coalesce(reach.next_date - 1, reach.last_date), reach.last_date)
+            )::timestamp,
+            interval '1 day'
+        ) as day (day)
+    ),
+
+    rates as (
+        select
+            calendar.*,
+            sum(calendar.spend_rate) over so_far as spend_of_day,
+            sum(calendar.media_rate) over so_far as media_of_day
+        from calendar
+        window so_far as (partition by calendar.product order by calendar.business_date)
+    ),
+
+    running as (
+        select
+            rates.*,
+            {%- for measure in ['orders', 'returns', 'new_customers', 'releases'] %}
+            sum(rates.{{ measure }}) over quarter as {{ measure }}_90d,
+            {%- endfor %}
+            sum(rates.gross_sales - rates.discounts) over quarter as sales_90d,
+            sum(rates.spend_of_day) over quarter as spend_90d,
+            sum(rates.media_of_day) over quarter as media_90d,
+            {%- for measure in [
+                'spends', 'new_customers', 'customer_value', 'repeat_customers', 'active_customers', 'promoters',
+                'passives', 'detractors', 'open_undeployed'
+            ] %}
+            sum(rates.{{ measure }}) over so_far as {{ measure }}_so_far{{ ',' if not loop.last }}
+            {%- endfor %}
+        from rates
+        window
+            so_far as (partition by rates.product order by rates.business_date),
+            quarter as (
+                partition by rates.product order by rates.business_date rows between 89 preceding and current row
+            )
+    ),
+
+    released as (
+        select
+            merged.product,
+            day.day::date as business_date,
+            count(*) as deployed,
+            sum(merged.minutes) as minutes_sum,
+            percentile_cont(0.5) within group (order by merged.minutes::double precision)::numeric as minutes_median,
+            percentile_cont(0.9) within group (order by merged.minutes::double precision)::numeric as minutes_p90
+        from {{ starts }} as starts
+        inner join {{ lead_times }} as merged
+            on starts.product = merged.product and merged.released_on >= starts.from_on - 89
+        cross join lateral generate_series(
+            greatest(merged.released_on, starts.from_on)::timestamp,
+            (merged.released_on + 89)::timestamp,
+            interval '1 day'
+        ) as day (day)
+        group by merged.product, day.day
+    )
+
+    select
+        running.product,
+        running.business_date,
+        {{ currency_of('products') }} as currency,
+        running.orders::integer as orders,
+        {{ total('running.gross_sales') }} as gross_sales,
+        {{ total('running.discounts') }} as discounts,
+        {{ total('running.returns') }} as returns,
+        {{ total('running.gross_sales - running.discounts - running.returns') }} as net_sales,
+        running.new_customers::integer as new_customers,
+        running.new_customers_so_far::integer as customers,
+        running.repeat_customers_so_far::integer as repeat_customers,
+        running.active_customers_so_far::integer as active_customers_90d,
+        {{ total('running.customer_value_so_far') }} as customer_net_sales,
+        running.orders_90d::integer as orders_90d,
+        {{ total('running.sales_90d') }} as sales_90d,
+        {{ total('running.returns_90d') }} as returns_90d,
+        running.new_customers_90d::integer as new_customers_90d,
+        running.spends_so_far > 0 as has_spend,
+        {{ total('round(running.spend_90d, 8)') }} as spend_90d,
+        {{ total('round(running.media_90d, 8)') }} as media_90d,
+        running.promoters_so_far::integer as promoters_90d,
+        running.passives_so_far::integer as passives_90d,
+        running.detractors_so_far::integer as detractors_90d,
+        coalesce(released.deployed, 0)::integer as deployed_90d,
+        released.minutes_sum::numeric(18, 4) as lead_minutes_90d,
+        released.minutes_median::numeric(18, 4) as lead_minutes_median_90d,
+        released.minutes_p90::numeric(18, 4) as lead_minutes_p90_90d,
+        running.releases::integer as releases,
+        running.releases_90d::integer as releases_90d,
+        running.open_undeployed_so_far::integer as open_undeployed,
+        {{ batch }} as batch
+    from running
+    left join {{ ref('stg_registry__products') }} as products on running.product = products.product
+    left join released
+        on running.product = released.product and running.business_date = released.business_date
+    where
+        running.business_date between running.first_date and running.last_date
+        and running.business_date >= running.from_on
+{% endmacro %}
+
+{# Columns of a row of fct_product_daily and of its live twin, without the batch. #}
+{% macro product_day_columns(days) -%}
+    {%- for column in [
+        'product', 'business_date', 'currency', 'orders', 'gross_sales', 'discounts', 'returns', 'net_sales',
+        'new_customers', 'customers', 'repeat_customers', 'active_customers_90d', 'customer_net_sales', 'orders_90d',
+        'sales_90d', 'returns_90d', 'new_customers_90d', 'has_spend', 'spend_90d', 'media_90d', 'promoters_90d',
+        'passives_90d', 'detractors_90d', 'deployed_90d', 'lead_minutes_90d', 'lead_minutes_median_90d',
+        'lead_minutes_p90_90d', 'releases', 'releases_90d', 'open_undeployed'
+    ] %}
+    {{ days }}.{{ column }}{{ ',' if not loop.last }}
+    {%- endfor -%}
 {%- endmacro %}

@@ -1,15 +1,167 @@
 {#
-  What counts as sold and as bought. Every KPI takes its orders from here, in its mart form (from int_*) and in its
-  live form (from live_*) alike. Each relation is named once, so that a live view reads it once.
+  What counts as sold and as bought. Orders are taken by customer: when a customer was won, and which purchase an order
+  was, depends on all orders of that customer. Whatever touches one of them touches them all, and no other.
+
+  Recorded and live forms come from the same macros. They differ in where the CTE `members` comes from (the orders of
+  the touched customers: product, order_id, customer_group) and in whether newer states have arrived.
 #}
 
+{# The customer an order is taken with; an order of nobody is a customer of its own. #}
+{% macro customer_group(customer_key, order_id) -%}
+    coalesce({{ customer_key }}, 'order:' || {{ order_id }})
+{%- endmacro %}
+
+{# CTE `members` of a recorded model: the orders of the customers that were touched since the model last ran. #}
+{% macro members_touched_since(model) %}
+touched_customers as (
+    select distinct
+        placed.product,
+        placed.customer_group
+    from {{ ref('int_order_customers') }} as placed
+    where {{ refreshed_since(model, 'placed') }}
+),
+
+members as (
+    select
+        placed.product,
+        placed.order_id,
+        placed.customer_group
+    from touched_customers
+    inner join {{ ref('int_order_customers') }} as placed
+        on
+            touched_customers.product = placed.product
+            and touched_customers.customer_group = placed.customer_group
+    where placed.is_current
+)
+{% endmacro %}
+
+{# Orders that belong to the touched customers, or did: whose recorded rows no longer hold. #}
+{% macro orders_touched_since(model) %}
+    select distinct
+        placed.product,
+        placed.order_id as entity
+    from {{ ref('int_order_customers') }} as placed
+    where
+        (placed.product, placed.customer_group) in (
+            select
+                touched.product,
+                touched.customer_group
+            from {{ ref('int_order_customers') }} as touched
+            where {{ refreshed_since(model, 'touched') }}
+        )
+{% endmacro %}
+
+{# CTE `members` of a live view: the orders of the customers that anything touched since what is recorded. #}
+{% macro members_touched_live(recorded_model) %}
+arrived_orders as materialized (
+    {{ order_states(batches_committed_unread_by('int_orders')) }}
+),
+
+arrived_transactions as materialized (
+    {{ transaction_states(batches_committed_unread_by('int_transactions')) }}
+),
+
+arrived_refunds as materialized (
+    {{ refund_states(batches_committed_unread_by('int_refunds_reported')) }}
+),
+
+touched_orders as materialized (
+    select product, order_id from arrived_orders
+    union
+    select product, coalesce(order_id, '') from arrived_transactions
+    union
+    select product, coalesce(order_id, '') from arrived_refunds
+    union
+    {{ states_unread_by('int_order_customers', ref('int_orders'), 'states.order_id') }}
+    union
+    {{ states_unread_by('int_order_customers', ref('int_transactions'), "coalesce(states.order_id, '')") }}
+    union
+    {{ states_unread_by('int_order_customers', ref('int_refunds_reported'), "coalesce(states.order_id, '')") }}
+    union
+    select placed.product, placed.order_id
+    from {{ ref('int_order_customers') }} as placed
+    where {{ pending_for(recorded_model, 'placed') }}
+    union
+    select placed.product, placed.order_id
+    from {{ settings_changed_live(recorded_model) }} as changed
+    inner join {{ ref('int_order_customers') }} as placed on changed.product = placed.product
+),
+
+orders_touched_now as (
+    {{ states_of(
+        'touched_orders', ['product', 'order_id'], ref('int_orders'), 'arrived_orders', order_key(), order_version()
+    ) }}
+),
+
+placed_now as materialized (
+    select
+        touched.product,
+        touched.order_id,
+        {{ customer_group('orders.customer_key', 'touched.order_id') }} as customer_group
+    from touched_orders as touched
+    left join orders_touched_now as orders
+        on touched.product = orders.product and touched.order_id = orders.order_id
+),
+
+touched_customers as (
+    select product, customer_group from placed_now
+    union
+    select placed.product, placed.customer_group
+    from touched_orders as touched
+    inner join {{ ref('int_order_customers') }} as placed
+        on touched.product = placed.product and touched.order_id = placed.order_id
+),
+
+members as materialized (
+    select product, order_id, customer_group from placed_now
+    union all
+    select placed.product, placed.order_id, placed.customer_group
+    from touched_customers as touched
+    inner join {{ ref('int_order_customers') }} as placed
+        on touched.product = placed.product and touched.customer_group = placed.customer_group
+    where
+        placed.is_current
+        and not exists (
+            select 1 from touched_orders
+            where touched_orders.product = placed.product and touched_orders.order_id = placed.order_id
+        )
+)
+{% endmacro %}
+
 {#
-  One row per order that exists: whether it is a sale (not test, not voided, in the product's own currency), whether it
-  won its customer, when that customer was won, and the returns booked on it, each on its own day.
+  CTEs `goods_back` and `order_facts` over `members`. One row per order that exists: whether it is a sale (not test,
+  not voided, in the product's own currency), whether it won its customer, which purchase of the customer it was, and
+  the returns booked on it.
 
   A customer is won by the first order that was paid, neither test nor cancelled.
 #}
-{% macro order_facts(orders, transactions, refunds) -%}
+{% macro order_facts(live=false) %}
+{%- set order_of = ['product', 'order_id'] -%}
+member_orders as (
+    {{ states_of(
+        'members', order_of, ref('int_orders'), 'arrived_orders' if live, order_key(), order_version()
+    ) }}
+),
+
+member_transactions as materialized (
+    {{ states_of(
+        'members', order_of, ref('int_transactions'), 'arrived_transactions' if live, transaction_key(),
+        transaction_version()
+    ) }}
+),
+
+member_refunds as (
+    {{ states_of(
+        'members', order_of, ref('int_refunds_reported'), 'arrived_refunds' if live, refund_key(), refund_version()
+    ) }}
+),
+
+goods_back as materialized (
+    select settled.*
+    from ({{ refunds_settled('member_refunds', 'member_transactions') }}) as settled
+),
+
+order_facts as materialized (
     select
         facts.*,
         case
@@ -19,52 +171,173 @@
         facts.wins_customers
         and facts.customer_key is not null
         and row_number() over (
-            partition by facts.product, facts.customer_key, facts.wins_customers
+            partition by facts.product, facts.customer_group, facts.wins_customers
             order by facts.business_date, facts.order_id
-        ) = 1 as is_winning_order
+        ) = 1 as is_winning_order,
+        case when facts.is_purchase then row_number() over purchases end as purchase_number,
+        case when facts.is_purchase then lead(facts.business_date) over purchases end as next_purchase_on
     from (
         select
-            orders.product,
-            orders.order_id,
-            orders.customer_key,
-            orders.is_guest,
-            orders.business_date,
-            coalesce(orders.gross_sales, 0) as gross_sales,
-            coalesce(orders.discounts, 0) as discounts,
-            orders.received_at,
-            not orders.is_test and not orders.is_voided
-            and coalesce(orders.currency = {{ currency_of('products') }}, false) as is_sale,
-            not orders.is_test and not orders.is_cancelled and paid.order_id is not null as wins_customers,
+            orders.*,
+            members.customer_group,
+            case when orders.is_sale and orders.customer_key is not null then true else false end as is_purchase,
+            not orders.is_test and not orders.is_cancelled and coalesce(paid.payments > 0, false) as wins_customers,
             coalesce(booked.returns, 0) as returns,
-            booked.return_days,
-            booked.return_amounts,
-            booked.return_receipts
-        from {{ orders }} as orders
-        left join {{ ref('stg_registry__products') }} as products on orders.product = products.product
+            coalesce(paid.paid_amount, 0) as paid_amount,
+            coalesce(paid.refunded_amount, 0) as refunded_amount
+        from (
+            select
+                states.product,
+                states.order_id,
+                states.order_name,
+                states.customer_key,
+                states.is_guest,
+                states.business_date,
+                states.processed_at,
+                states.cancelled_at,
+                states.is_cancelled,
+                states.is_voided,
+                states.is_test,
+                not states.is_test and not states.is_voided
+                and coalesce(states.currency = {{ currency_of('products') }}, false) as is_sale,
+                states.financial_status,
+                states.currency,
+                states.line_count,
+                states.gross_sales,
+                states.discounts,
+                states.total_price,
+                states.event_source,
+                states.event_id,
+                states.received_at,
+                states.batch
+            from member_orders as states
+            left join {{ ref('stg_registry__products') }} as products on states.product = products.product
+            where not states.is_deleted and states.business_date is not null
+        ) as orders
+        inner join members on orders.product = members.product and orders.order_id = members.order_id
         left join (
             select
                 transactions.product,
-                transactions.order_id
-            from {{ transactions }} as transactions
-            where
-                transactions.kind in ('sale', 'capture')
-                and transactions.status = 'success'
-                and not transactions.is_test
+                transactions.order_id,
+                count(*) filter (where transactions.kind in ('sale', 'capture')) as payments,
+                sum(transactions.amount) filter (where transactions.kind in ('sale', 'capture')) as paid_amount,
+                sum(transactions.amount) filter (where transactions.kind = 'refund') as refunded_amount
+            from member_transactions as transactions
+            where transactions.status = 'success' and not transactions.is_test
             group by transactions.product, transactions.order_id
         ) as paid on orders.product = paid.product and orders.order_id = paid.order_id
         left join (
             select
-                refunds.product,
-                refunds.order_id,
-                sum(refunds.returns) as returns,
-                array_agg(refunds.business_date) as return_days,
-                array_agg(refunds.returns) as return_amounts,
-                array_agg(refunds.received_at) as return_receipts
-            from {{ refunds }} as refunds
-            where not refunds.is_failed and refunds.business_date is not null and refunds.returns is not null
-            group by refunds.product, refunds.order_id
+                goods_back.product,
+                goods_back.order_id,
+                sum(goods_back.returns) as returns
+            from goods_back
+            where not goods_back.is_failed and goods_back.business_date is not null
+            group by goods_back.product, goods_back.order_id
         ) as booked on orders.product = booked.product and orders.order_id = booked.order_id
-        where not orders.is_deleted and orders.business_date is not null
     ) as facts
-    window by_customer as (partition by facts.product, facts.customer_key)
-{%- endmacro %}
+    window
+        by_customer as (partition by facts.product, facts.customer_group),
+        purchases as (
+            partition by facts.product, facts.customer_group, facts.is_purchase
+            order by facts.business_date, facts.order_id
+        )
+)
+{% endmacro %}
+
+{#
+  Sales on their day, returns on theirs, and what an acquired customer brought: on the day of the movement, or on the
+  day the customer was won if that came later. Summed up to a day, the last is the net sales of the customers won by
+  that day. A customer is active from a purchase on until 90 days are over or the next purchase takes its place.
+#}
+{% macro order_changes() %}
+    select
+        shown.product,
+        shown.order_id as entity,
+        shown.business_date,
+        {{ change('order', {
+            'facts': 'shown.facts', 'orders': 'shown.orders', 'gross_sales': 'shown.gross_sales', 'discounts': 'shown.discounts',
+            'returns': 'shown.returns', 'new_customers': 'shown.new_customers',
+            'customer_value': 'shown.customer_value', 'repeat_customers': 'shown.repeat_customers',
+            'active_customers': 'shown.active_customers'
+        }) }}
+    from (
+        select
+            product, order_id, business_date, {{ fact('business_date', 'received_at') }} as facts,
+            1 as orders, coalesce(gross_sales, 0) as gross_sales, coalesce(discounts, 0) as discounts, 0 as returns,
+            0 as new_customers, 0 as customer_value, 0 as repeat_customers,
+            case when is_purchase then 1 else 0 end as active_customers
+        from order_facts
+        where is_sale
+        union all
+        select
+            product, order_id, least(business_date + 90, next_purchase_on), 0,
+            0, 0, 0, 0, 0, 0, 0, -1
+        from order_facts
+        where is_purchase
+        union all
+        select
+            product, order_id, greatest(business_date, acquired_on), 0,
+            0, 0, 0, 0, 0, coalesce(gross_sales, 0) - coalesce(discounts, 0),
+            case when purchase_number = 2 then 1 else 0 end, 0
+        from order_facts
+        where is_sale and acquired_on is not null
+        union all
+        select
+            product, order_id, business_date, {{ fact('business_date', 'received_at') }},
+            0, 0, 0, 0, 1, 0, 0, 0
+        from order_facts
+        where is_winning_order
+        union all
+        select
+            returned.product, returned.order_id, returned.business_date,
+            {{ fact('returned.business_date', 'returned.received_at') }},
+            0, 0, 0, returned.returns, 0, 0, 0, 0
+        from goods_back as returned
+        inner join order_facts as facts
+            on returned.product = facts.product and returned.order_id = facts.order_id
+        where facts.is_sale and not returned.is_failed and returned.business_date is not null
+        union all
+        select
+            returned.product, returned.order_id, greatest(returned.business_date, facts.acquired_on), 0,
+            0, 0, 0, 0, 0, -returned.returns, 0, 0
+        from goods_back as returned
+        inner join order_facts as facts
+            on returned.product = facts.product and returned.order_id = facts.order_id
+        where
+            facts.is_sale and facts.acquired_on is not null
+            and not returned.is_failed and returned.business_date is not null
+    ) as shown
+{% endmacro %}
+
+{# Columns of a row of fct_orders and of its live twin, out of `order_facts`. #}
+{% macro order_columns(facts) %}
+    {{ facts }}.product,
+    {{ facts }}.order_id,
+    {{ facts }}.order_name,
+    {{ facts }}.customer_key,
+    {{ facts }}.is_guest,
+    {{ facts }}.business_date,
+    {{ facts }}.processed_at,
+    {{ facts }}.cancelled_at,
+    {{ facts }}.is_cancelled,
+    {{ facts }}.is_voided,
+    {{ facts }}.is_test,
+    {{ facts }}.is_sale,
+    {{ facts }}.is_winning_order,
+    {{ facts }}.acquired_on,
+    {{ facts }}.purchase_number::integer as purchase_number,
+    {{ facts }}.financial_status,
+    {{ facts }}.currency,
+    {{ facts }}.line_count,
+    {{ facts }}.gross_sales,
+    {{ facts }}.discounts,
+    {{ money(facts ~ '.returns') }} as returns,
+    {{ money(facts ~ '.gross_sales - ' ~ facts ~ '.discounts - ' ~ facts ~ '.returns') }} as net_sales,
+    {{ facts }}.total_price,
+    {{ money(facts ~ '.paid_amount') }} as paid_amount,
+    {{ money(facts ~ '.refunded_amount') }} as refunded_amount,
+    {{ facts }}.event_source,
+    {{ facts }}.event_id,
+    {{ facts }}.batch
+{% endmacro %}

@@ -97,7 +97,10 @@ select
 from {{ refunds }} as refunds
 left join lateral unnest(refunds.transaction_ids) as told (transaction_id) on true
 left join {{ transactions }} as transactions
-    on refunds.product = transactions.product and told.transaction_id = transactions.transaction_id
+    on
+        refunds.product = transactions.product
+        and told.transaction_id = transactions.transaction_id
+        and refunds.order_id is not distinct from transactions.order_id
 group by
     refunds.product, refunds.refund_id, refunds.order_id, refunds.refunded_at, refunds.business_date, refunds.returns,
     refunds.currency, refunds.event_source, refunds.event_id, refunds.received_at, refunds.batch

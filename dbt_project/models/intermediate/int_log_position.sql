@@ -1,4 +1,4 @@
--- One row per model that folds the log: how far it has read, and the cut that this run reads to.
+-- One row per model that is refreshed by what is new: how far it has read, and the cut that this run reads to.
 {{ config(unique_key='model') }}
 
 with newest as (
@@ -8,7 +8,7 @@ with newest as (
 models as (
     select unnest(
         array[
-            {% for model in folding_models() -%}
+            {% for model in folding_models() + derived_models() -%}
                 '{{ model }}'{{ ',' if not loop.last }}
             {% endfor %}
         ]
@@ -19,10 +19,15 @@ select
     models.model,
     {% if is_incremental() %}
         coalesce(recorded.read_to, 0)::bigint as read_to,
+        newest.batch as up_to,
+        (coalesce(max(recorded.refresh) over (), 0) + 1)::bigint as refresh,
+        coalesce(recorded.done, 0)::bigint as done
     {% else %}
         0::bigint as read_to,
+        newest.batch as up_to,
+        1::bigint as refresh,
+        0::bigint as done
     {% endif %}
-    newest.batch as up_to
 from models
 cross join newest
 {% if is_incremental() %}

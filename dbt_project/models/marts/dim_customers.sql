@@ -1,2 +1,14 @@
--- One row per customer, guests by e-mail.
-{{ customers(ref('int_orders'), ref('int_transactions'), ref('int_refunds')) }}
+-- One row per customer (guests by e-mail) with at least one order that counts as a sale.
+{{
+    config(
+        pre_hook="{{ forget_touched_customers('dim_customers') }}",
+        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        indexes=[
+            {'columns': ['product', 'customer_key'], 'unique': true},
+        ],
+    )
+}}
+
+with {{ orders_of_touched_customers('dim_customers') }}
+
+{{ customers('orders_of_customers') }}

@@ -1,6 +1,19 @@
 -- One row per customer and day with a purchase. What a customer was worth as of any day is a sum over the rows up to
 -- it: frequency is their number less one, recency the last day since the first, monetary the mean of the repeat days.
-with days as (
+{{
+    config(
+        pre_hook="{{ forget_touched_customers('fct_customer_purchases') }}",
+        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        indexes=[
+            {'columns': ['product', 'customer_key', 'business_date'], 'unique': true},
+            {'columns': ['product', 'business_date']},
+        ],
+    )
+}}
+
+with {{ orders_of_touched_customers('fct_customer_purchases') }},
+
+days as (
     select
         product,
         customer_key,
@@ -8,7 +21,7 @@ with days as (
         count(*)::integer as orders,
         sum(gross_sales - discounts) as sales,
         sum(returns) as returns
-    from {{ ref('fct_orders') }}
+    from orders_of_customers
     where is_sale and customer_key is not null
     group by product, customer_key, business_date
 )

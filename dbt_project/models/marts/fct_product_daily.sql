@@ -1,13 +1,19 @@
 -- One row per product and day, without gaps.
-{% set forms = {
-    'orders': ref('int_orders'),
-    'transactions': ref('int_transactions'),
-    'refunds': ref('int_refunds'),
-    'spend': ref('int_spend'),
-    'surveys': ref('int_surveys'),
-    'pull_requests': ref('int_pull_requests'),
-    'releases': ref('int_releases'),
-} %}
+{{
+    config(
+        pre_hook="{{ forget_days() }}",
+        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        indexes=[
+            {'columns': ['product', 'business_date'], 'unique': true},
+        ],
+    )
+}}
+
 {% set batch -%} (select coalesce(max(position.up_to), 0) from {{ ref('int_log_position') }} as position) {%- endset %}
 
-{{ product_daily(forms, batch) }}
+with starts as (
+    {{ days_to_reckon() }}
+)
+
+select days.*
+from ({{ product_days('starts', ref('int_daily_changes'), ref('fct_lead_times'), batch) }}) as days

@@ -1,4 +1,20 @@
 -- One row per refund, with the customer it concerns and whether it is booked.
+{{
+    config(
+        pre_hook="{{ forget_touched('fct_refunds', orders_touched_since('fct_refunds'), 'order_id') }}",
+        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        indexes=[
+            {'columns': ['product', 'refund_id'], 'unique': true},
+            {'columns': ['product', 'order_id']},
+            {'columns': ['product', 'business_date']},
+        ],
+    )
+}}
+
+with {{ members_touched_since('fct_refunds') }},
+
+{{ order_facts() }}
+
 select
     refunds.product,
     refunds.refund_id,
@@ -14,6 +30,6 @@ select
     refunds.event_source,
     refunds.event_id,
     refunds.batch
-from {{ ref('int_refunds') }} as refunds
-left join {{ ref('fct_orders') }} as orders
+from goods_back as refunds
+left join order_facts as orders
     on refunds.product = orders.product and refunds.order_id = orders.order_id
