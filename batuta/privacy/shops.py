@@ -125,12 +125,23 @@ def _closure(conn: psycopg.Connection[Any], rows: Iterable[tuple[Any, ...]]) -> 
 
 
 def _empty_marts(conn: psycopg.Connection[Any], product: str) -> int:
-    """Rows of marts have no source: the product's are deleted, and the next refresh builds them anew."""
-    emptied = 0
+    """Rows that have no source of their own are made of others: the product's go, and the next refresh makes them anew.
+
+    What makes them begins at the beginning: a model that reads on from where it was would never see these rows again.
+    """
+    emptied, models = 0, list[str]()
     for table in text_tables(conn):
-        if table.schema == "batuta_marts" and "product" in {column for column, _ in table.columns}:
+        columns = {column for column, _ in table.columns}
+        derived = table.schema == "batuta_intermediate" and "event_source" not in columns
+        if "product" in columns and (table.schema == "batuta_marts" or derived):
             statement = sql.SQL("delete from {} where product = %s").format(table.identifier)
             emptied += conn.execute(statement, (product,)).rowcount
+            models.append(table.name)
+    if models:
+        conn.execute(
+            "update batuta_intermediate.int_log_position set read_to = 0, done = 0 where model = any(%s)",
+            (models,),
+        )
     conn.execute("delete from batuta.cursors where consumer = 'refresh_marts'")
     return emptied
 
