@@ -51,7 +51,7 @@ FRESH_WITHIN: Final[Mapping[str, timedelta]] = {
     "notion": timedelta(days=14),
 }
 """After how long without news a connector's data is not fresh, where no account says (`freshWithin`)."""
-SELDOM: Final = frozenset({"deployments", "other", "privacy", "releases", "shop"})
+SELDOM: Final = frozenset({"customer_merges", "deployments", "other", "privacy", "releases", "shop"})
 """Datasets that may well bring nothing for months: fresh by no clock unless an account says so."""
 
 REGISTRY: Final[Mapping[str, str]] = {

@@ -50,6 +50,19 @@ def _github(type: str, event: str, dataset: str, contract: str, subject: str, ti
     )
 
 
+def _own(type: str, dataset: str, contract: str, subject: str = "the producer's") -> EventType:
+    return EventType(
+        f"com.batuta.{type}",
+        "POST /events",
+        "events",
+        dataset,
+        f"batuta.{contract}",
+        subject,
+        _OWN_ID,
+        _OWN_TIME,
+    )
+
+
 def _file(kind: str, connector: str, dataset: str, id: str, time: str) -> EventType:
     return EventType(
         f"com.avila.file.{kind}",
@@ -143,6 +156,14 @@ ROWS: Final = (
         "customers",
         "customer_deleted",
         _HASHED_GID,
+        _HEADER_TIME,
+    ),
+    _shopify(
+        "customers.merged",
+        "customers/merge",
+        "customer_merges",
+        "customer_merged",
+        "keyed hash of gid://shopify/Customer/{id} of the one merged away",
         _HEADER_TIME,
     ),
     _shopify(
@@ -283,36 +304,11 @@ ROWS: Final = (
             ("unshared", "when the poll saw it, stored once"),
         )
     ),
-    EventType(
-        "com.batuta.fraud.labelled",
-        "POST /events",
-        "events",
-        "labels",
-        "batuta.fraud_label",
-        "the subject of the message",
-        _OWN_ID,
-        _OWN_TIME,
-    ),
-    EventType(
-        "com.batuta.spend.recorded",
-        "POST /events",
-        "events",
-        "spend",
-        "batuta.spend",
-        "the producer's",
-        _OWN_ID,
-        _OWN_TIME,
-    ),
-    EventType(
-        "com.batuta.survey.answered",
-        "POST /events",
-        "events",
-        "surveys",
-        "batuta.survey",
-        "the producer's",
-        _OWN_ID,
-        _OWN_TIME,
-    ),
+    _own("fraud.labelled", "labels", "fraud_label", "the subject of the message"),
+    _own("rate.recorded", "rates", "rate"),
+    _own("spend.recorded", "spend", "spend"),
+    _own("survey.answered", "surveys", "survey"),
+    _own("survey.sent", "invitations", "survey_sent"),
 )
 
 # Two connectors may give one type (a file is a file); what governs it is the same.

@@ -10,12 +10,20 @@ from typing import Any
 from pydantic import BaseModel
 
 DATASET_SOURCES: Mapping[str, tuple[str, ...]] = {
-    "crm": ("shopify/orders", "events/surveys"),
+    "crm": ("shopify/orders", "shopify/customer_merges", "events/surveys", "events/invitations"),
     "orders": ("shopify/orders", "shopify/order_transactions", "shopify/refunds"),
     "products": ("shopify/products",),
     "marketing": ("events/spend",),
-    "surveys": ("events/surveys",),
-    "engineering": ("github/pull_requests", "github/releases", "github/issues", "github/pushes"),
+    "rates": ("events/rates",),
+    "surveys": ("events/surveys", "events/invitations"),
+    "engineering": (
+        "github/pull_requests",
+        "github/reviews",
+        "github/issues",
+        "github/releases",
+        "github/deployments",
+        "github/pushes",
+    ),
     "telemetry": ("github/pull_requests", "github/releases", "events/other"),
 }
 TEXT_SOURCES = (

@@ -54,7 +54,7 @@ class Person:
 def person_of_request(
     conn: psycopg.Connection[Any], product: str, source: str, data: dict[str, Any], keys: KeyRing
 ) -> Person:
-    """The person a shop's privacy request is about, with what their customer record and the named orders add.
+    """The person a shop's privacy request is about, with what their customer records and the named orders add.
 
     Args:
         conn: A connection that may read the log and the vault.
@@ -67,6 +67,7 @@ def person_of_request(
     found = set(_hashes(asked if isinstance(asked, dict) else {}, _OF_A_CUSTOMER))
     orders = data.get("orders_to_redact") or data.get("orders_requested") or []
     found |= _of_orders(conn, product, source, [order for order in orders if isinstance(order, int)])
+    found |= _of_merges(conn, product, source, found)
     found |= _of_customer_records(conn, product, source, found)
     return Person(product, frozenset(found), frozenset(_tokens_of(conn, product, found, keys)))
 
@@ -76,7 +77,7 @@ def person_known_by(
 ) -> Person:
     """The person of whom somebody knows these (kind, value); where a kind is an id, of any vendor's.
 
-    What their customer records add is added.
+    What their customer records, and customers merged with theirs, add is added.
     """
     masker = Masker(product, keys)
     hashes = {
@@ -85,6 +86,7 @@ def person_known_by(
         for scope in ("", "shopify", "github", "whatsapp")
     }
     found = {word for word in hashes if word is not None}
+    found |= _of_merges(conn, product, None, found)
     found |= _of_customer_records(conn, product, None, found)
     return Person(product, frozenset(found), frozenset(_tokens_of(conn, product, found, keys)))
 
@@ -168,6 +170,36 @@ def _of_orders(conn: psycopg.Connection[Any], product: str, source: str, orders:
         found |= set(_hashes(data, _CONTACTS))
         found |= set(_hashes(customer if isinstance(customer, dict) else {}, _OF_A_CUSTOMER))
     return found
+
+
+def _of_merges(conn: psycopg.Connection[Any], product: str, source: str | None, known: set[str]) -> set[str]:
+    """The customers that a shop merged with these, in either direction and however often."""
+    rows = conn.execute(
+        """
+        with recursive merges as (
+            select source, subject, data ->> 'customer_kept_id' as kept, data ->> 'customer_deleted_id' as deleted
+            from batuta.events
+            where product = %(product)s and source = coalesce(%(source)s, source) and connector = 'shopify'
+                and dataset = 'customer_merges' and lower(data ->> 'status') = 'completed'
+        ),
+        found (source, pseudonym) as (
+            select distinct merges.source, known.pseudonym
+            from merges
+            inner join unnest(%(known)s::text[]) as known (pseudonym)
+                on known.pseudonym in (merges.kept, merges.deleted)
+            union
+            select merges.source, case found.pseudonym when merges.kept then merges.deleted else merges.kept end
+            from merges
+            inner join found on merges.source = found.source and found.pseudonym in (merges.kept, merges.deleted)
+        )
+        select pseudonym from found
+        union
+        select merges.subject from merges
+        inner join found on merges.source = found.source and merges.deleted = found.pseudonym
+        """,
+        {"product": product, "source": source, "known": sorted(known)},
+    )
+    return {word for (word,) in rows if word is not None and PSEUDONYM.fullmatch(word)}
 
 
 def _of_customer_records(

@@ -48,7 +48,9 @@ class Shopify(Served):
         self.shop = shop
         self.data: dict[str, dict[int, Json]] = {"orders": {}, "products": {}, "customers": {}}
         self.transactions: dict[int, list[Json]] = {}
-        self.scopes = {"read_orders", "read_all_orders", "read_products", "read_customers"}
+        self.scopes = {
+            *("read_orders", "read_all_orders", "read_products", "read_customers", "read_customer_merge")
+        }
         self.subscriptions: list[Json] = []
         self.failures: dict[str, int] = {}
         self.tokens = {TOKEN}
@@ -90,6 +92,14 @@ class Shopify(Served):
             known |= {item["id"]: item for item in transactions}
             self.transactions[payload["id"]] = list(known.values())
         return payload
+
+    def merge(self, kept: int, deleted: int, *addresses: str) -> list[int]:
+        """Merge one customer into another and tell of it; the answers' statuses."""
+        del self.data["customers"][deleted]
+        for placed in self.data["orders"].values():
+            if placed["customer"] and placed["customer"]["id"] == deleted:
+                placed["customer"] |= {"id": kept}
+        return self.send("customers/merge", shopify_data.merged(kept, deleted), *addresses)
 
     def nodes(self, resource: str) -> list[Json]:
         """Everything of a resource as the API shows it."""

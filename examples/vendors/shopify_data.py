@@ -43,6 +43,20 @@ def customer(number: int, at: datetime) -> Json:
     }
 
 
+def merged(kept: int, deleted: int, *, status: str = "completed") -> Json:
+    """What customers/merge says of two customers, by their ids."""
+    errors = [
+        {"customer_ids": [kept], "field": "merge_in_progress", "message": "Maria Exemplo is being merged."}
+    ]
+    return {
+        "admin_graphql_api_customer_kept_id": f"gid://shopify/Customer/{kept}",
+        "admin_graphql_api_customer_deleted_id": f"gid://shopify/Customer/{deleted}",
+        "admin_graphql_api_job_id": None,
+        "status": status,
+        "errors": [] if status == "completed" else errors,
+    }
+
+
 def product(number: int, at: datetime) -> Json:
     """A product as in products/create."""
     title, sku, price = _ITEMS[number % len(_ITEMS)]

@@ -28,9 +28,9 @@ def small_catalog() -> Catalog:
             RelationInfo("live_refunds", ("live", "live_refunds"), ("shopify/orders", "shopify/refunds")),
         ),
         connectors={
-            "events": ("other", "spend", "surveys"),
-            "github": ("issues", "pull_requests", "pushes", "releases"),
-            "shopify": ("order_transactions", "orders", "products", "refunds"),
+            "events": ("invitations", "other", "rates", "spend", "surveys"),
+            "github": ("deployments", "issues", "pull_requests", "pushes", "releases", "reviews"),
+            "shopify": ("customer_merges", "order_transactions", "orders", "products", "refunds"),
         },
         event_types=(
             "com.batuta.spend.recorded",

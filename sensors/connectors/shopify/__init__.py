@@ -137,6 +137,7 @@ TOPICS: Final[Mapping[str, _Topic]] = MappingProxyType(
 )
 # A customer's number is a person's: neither subject nor id may tell it.
 _OF_A_PERSON: Final[frozenset[HashedAttribute]] = frozenset({"subject"})
+_OF_PEOPLE: Final = frozenset({"customers", "customer_merges"})
 _PULLED_OF_A_PERSON: Final[frozenset[HashedAttribute]] = frozenset({"id", "subject"})
 _NOBODY: Final[frozenset[HashedAttribute]] = frozenset()
 
@@ -182,7 +183,10 @@ def _parse_webhook(delivery: Delivery) -> Parsed:
     topic = _topic(topic_name, headers.get(topic_name))
     delivery_id = required_header(delivery, _spelling(delivery, WEBHOOK_ID))
     payload = json_object(delivery.body)
-    subject = _subject(topic, shop, payload)
+    if topic.dataset == "customer_merges":
+        subject, payload = _read_merge(payload)
+    else:
+        subject = _subject(topic, shop, payload)
     event_id = _spelling(delivery, EVENT_ID)
     event = build(
         id=delivery_id,
@@ -194,7 +198,7 @@ def _parse_webhook(delivery: Delivery) -> Parsed:
         extensions={"shopifyeventid": required_header(delivery, event_id)} if headers.get(event_id) else None,
     )
     version = _version(topic, payload) if topic.resource else None
-    hashed = _OF_A_PERSON if topic.resource == "Customer" else _NOBODY
+    hashed = _OF_A_PERSON if topic.dataset in _OF_PEOPLE else _NOBODY
     candidate = Candidate(event, topic.dataset, NAME, subject if version else None, version, hashed)
     return Parsed((candidate,), topic.dataset)
 
@@ -293,6 +297,22 @@ def _subject(topic: _Topic, shop: str, payload: JsonObject) -> str | None:
             field="id",
         )
     return f"{topic.ids}{number}"
+
+
+_GLOBAL: Final = "admin_graphql_api_"
+_MERGED: Final = ("customer_kept_id", "customer_deleted_id")
+_CUSTOMER: Final = re.compile(r"gid://shopify/Customer/([0-9]{1,19})")
+
+
+def _read_merge(payload: JsonObject) -> tuple[str, JsonObject]:
+    """The customer merged away, and the payload with numbers for global ids: what orders call their customers by."""
+    read = {name: value for name, value in payload.items() if name.removeprefix(_GLOBAL) not in _MERGED}
+    for name in _MERGED:
+        found = _CUSTOMER.fullmatch(text_at(payload, f"{_GLOBAL}{name}") or "")
+        if found is None:
+            raise Rejected("identity", "is missing or no global id of a Customer", field=f"{_GLOBAL}{name}")
+        read[name] = int(found[1])
+    return f"gid://shopify/Customer/{read[_MERGED[1]]}", read
 
 
 def _time(delivery: Delivery, topic: _Topic, payload: JsonObject) -> datetime:

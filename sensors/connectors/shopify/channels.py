@@ -18,15 +18,17 @@ from sensors.connectors.shopify.queries import SCOPES, SUBSCRIBE, SUBSCRIPTIONS
 
 _PRIVACY: Final = frozenset({"customers/data_request", "customers/redact", "shop/redact"})
 _SCOPE_OF: Final = {"orders": "read_orders", "products": "read_products", "customers": "read_customers"}
-_RESOURCE_OF: Final = {"order_transactions": "orders", "refunds": "orders"}
+_RESOURCE_OF: Final = {"order_transactions": "orders", "refunds": "orders", "customer_merges": "customers"}
 _ALL_ORDERS: Final = "read_all_orders"
+_MERGES: Final = "read_customer_merge"
 
 
 def look_at_channels(account: Account, api: ShopApi) -> tuple[Subscription, ...]:
     """Every channel of an account, missing subscriptions made where an address is known."""
-    states = [_scopes(api)]
+    granted = _granted(api)
+    states = [_scopes(api, granted)]
     if api.settings.subscribe:
-        states += _webhooks(account, api)
+        states += _webhooks(account, api, granted)
     return (_version(api), *states)
 
 
@@ -36,9 +38,11 @@ def all_orders_visible(api: ShopApi) -> bool:
 
 
 def _granted(api: ShopApi) -> set[str]:
+    """The app's scopes; a right to write a thing is a right to read it."""
     installation = object_at(api.ask(SCOPES), "currentAppInstallation")
     scopes = installation.get("accessScopes")
-    return {text_at(scope, "handle") or "" for scope in scopes or () if isinstance(scope, dict)}
+    granted = {text_at(scope, "handle") or "" for scope in scopes or () if isinstance(scope, dict)}
+    return granted | {scope.replace("write_", "read_", 1) for scope in granted}
 
 
 def _version(api: ShopApi) -> Subscription:
@@ -51,11 +55,8 @@ def _version(api: ShopApi) -> Subscription:
     )
 
 
-def _scopes(api: ShopApi) -> Subscription:
-    granted = _granted(api)
-    # A right to write a thing is a right to read it.
-    readable = granted | {scope.replace("write_", "read_", 1) for scope in granted}
-    missing = sorted({_SCOPE_OF[resource] for resource in api.settings.resources} - readable)
+def _scopes(api: ShopApi, granted: set[str]) -> Subscription:
+    missing = sorted({_SCOPE_OF[resource] for resource in api.settings.resources} - granted)
     if missing:
         return Subscription(
             "access scopes",
@@ -63,15 +64,25 @@ def _scopes(api: ShopApi) -> Subscription:
             f"The app lacks {', '.join(missing)}: grant it and install the app anew, or leave that out of "
             "settings.resources.",
         )
-    blind = "orders" in api.settings.resources and _ALL_ORDERS not in readable
-    detail = f"Without {_ALL_ORDERS} only the orders of the last 60 days can be fetched." if blind else None
-    return Subscription("access scopes", "active", detail)
+    lacks = [
+        sentence
+        for resource, scope, sentence in (
+            (
+                "orders",
+                _ALL_ORDERS,
+                f"Without {_ALL_ORDERS} only the orders of the last 60 days can be fetched.",
+            ),
+            ("customers", _MERGES, f"Without {_MERGES} customers that the shop merges are counted as two."),
+        )
+        if resource in api.settings.resources and scope not in granted
+    ]
+    return Subscription("access scopes", "active", " ".join(lacks) or None)
 
 
-def _webhooks(account: Account, api: ShopApi) -> Iterator[Subscription]:
+def _webhooks(account: Account, api: ShopApi, granted: set[str]) -> Iterator[Subscription]:
     address = account.webhook_address()
     existing = _existing(api)
-    for topic in _topics(api):
+    for topic in _topics(api, granted):
         found = [item for item in existing if text_at(item, "topic") == _enumerated(topic)]
         ours = [item for item in found if address is None or text_at(item, "uri") == address]
         if ours:
@@ -86,15 +97,17 @@ def _webhooks(account: Account, api: ShopApi) -> Iterator[Subscription]:
             yield _created(api, topic, address)
 
 
-def _topics(api: ShopApi) -> list[str]:
-    """Topics that can be subscribed to over the API, of the resources that are wanted."""
+def _topics(api: ShopApi, granted: set[str]) -> list[str]:
+    """Topics that can be subscribed to over the API: of the shop, and of the resources that are wanted.
+
+    Merges have a scope of their own; an app without it is told so by `_scopes` and is not asked for the impossible.
+    """
     return [
         name
         for name, topic in TOPICS.items()
         if name not in _PRIVACY
-        and (
-            topic.resource is None or _RESOURCE_OF.get(topic.dataset, topic.dataset) in api.settings.resources
-        )
+        and (topic.dataset != "customer_merges" or _MERGES in granted)
+        and ({"shop", *api.settings.resources} & {topic.dataset, _RESOURCE_OF.get(topic.dataset)})
     ]
 
 

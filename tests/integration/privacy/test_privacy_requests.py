@@ -237,6 +237,29 @@ def test_what_a_shop_wrote_about_the_person_goes_too(house: House) -> None:
     assert sorted(row == (None, None) for row in rows) == [False] * 3 + [True] * 3
 
 
+def test_who_was_merged_with_a_person_is_that_person(house: House) -> None:
+    """Merged twice, in a row; another merge came to nothing."""
+    before, long_before, other = 21, 22, 23
+    ids = {number: data.customer(number, NOW)["id"] for number in (LEAVES, STAYS, before, long_before, other)}
+    for number in (before, long_before):
+        house.land("orders/create", data.order(number, NOW - timedelta(days=30)))
+    house.land("customers/merge", data.merged(ids[before], ids[long_before]))
+    house.land("customers/merge", data.merged(ids[LEAVES], ids[before]))
+    house.land("customers/merge", data.merged(ids[LEAVES], ids[STAYS], status="failed"))
+    house.ask("customers/redact", LEAVES)
+    (done,) = house.carry_out()
+    assert done.state == "done"
+    dump = everything_in(house.url)
+    for number in (LEAVES, before, long_before):
+        assert house.pseudonyms(number)[0].encode() not in dump
+        assert house.pseudonyms(number)[-1].encode() not in dump
+    assert house.pseudonyms(STAYS)[0].encode() in dump
+    statuses = house.query(
+        "select data ->> 'status' from batuta.events where dataset = 'customer_merges' order by 1"
+    )
+    assert statuses == [("completed",), ("completed",), ("failed",)]
+
+
 def test_a_request_is_carried_out_once_and_the_person_may_come_back_as_another(house: House) -> None:
     house.ask("customers/redact", LEAVES)
     assert len(house.carry_out()) == 1

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from batuta.landing.model import Parsed, Rejected
 from examples.vendors import whatsapp as meta
+from examples.vendors.shopify_data import merged
 from sensors.connectors import CONNECTORS, events
 from sensors.connectors.pulling import FORM
 from tests.support.vendor_deliveries import (
@@ -159,6 +160,16 @@ def test_a_real_payload_with_any_member_replaced_or_taken_away(name: str, data: 
         elif len(owner) > 1:
             del owner[key]
     read(name, HEADERS[name], orjson.dumps(document))
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(merged(7, 8))), SCALARS | HEADER_TEXT.map("gid://shopify/Customer/{}".format)
+    )
+)
+def test_a_merge_of_customers_with_any_member_replaced(changes: dict[str, Any]):
+    headers = signed_shopify({}, topic="customers/merge")[0]
+    read("shopify", headers, orjson.dumps(merged(7, 8) | changes))
 
 
 @given(NAMES, st.data())

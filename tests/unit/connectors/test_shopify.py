@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from batuta.landing.model import Candidate, Rejected
+from examples.vendors import shopify_data as data
 from sensors.connectors import shopify
 from tests.support.vendor_deliveries import SHOP, delivery, shopify_order, signed_shopify
 
@@ -83,6 +84,31 @@ def test_what_concerns_a_person_has_no_subject(
     candidate = read({"shop_id": 1, "customer": {"id": 191167, "email": "a@example.com"}}, topic=topic)
     assert candidate.event.type == f"com.shopify.{event_type}"
     assert (candidate.dataset, candidate.event.subject) == (dataset, subject)
+
+
+def test_a_merge_names_its_customers_by_number_and_its_subject_is_hashed():
+    candidate = read(data.merged(7, 8), topic="customers/merge")
+    assert candidate.event.type == "com.shopify.customers.merged"
+    assert (candidate.dataset, candidate.event.subject) == ("customer_merges", "gid://shopify/Customer/8")
+    assert candidate.hashed == {"subject"}
+    assert candidate.entity is None
+    assert candidate.event.data == {
+        "customer_kept_id": 7,
+        "customer_deleted_id": 8,
+        "admin_graphql_api_job_id": None,
+        "status": "completed",
+        "errors": [],
+    }
+
+
+@pytest.mark.parametrize(
+    "value", [None, 8, "8", "gid://shopify/Order/8", "gid://shopify/Customer/", "gid://shopify/Customer/8x"]
+)
+@pytest.mark.parametrize("end", ["kept", "deleted"])
+def test_a_merge_of_nobody_is_refused(end: str, value: Any):
+    field = f"admin_graphql_api_customer_{end}_id"
+    found = rejection(data.merged(7, 8) | {field: value}, topic="customers/merge")
+    assert (found.code, found.field) == ("identity", field)
 
 
 def test_the_shop_is_lower_cased_and_may_be_configured_short():

@@ -354,7 +354,7 @@ def test_missing_webhooks_are_made_and_removed_ones_made_again(shop: Shopify) ->
     first = {state.name: state.state for state in pull.audit(ours, tools())}
     assert first.pop("api version") == first.pop("access scopes") == "active"
     assert set(first.values()) == {"created"}
-    assert len(first) == 16
+    assert len(first) == 17
     address = f"https://batuta.example.com/webhooks/arcsat/shopify/{shop.shop}"
     assert {item["uri"] for item in shop.subscriptions} == {address}
     assert {state.state for state in pull.audit(ours, tools())} == {"active"}
@@ -381,6 +381,20 @@ def test_missing_scopes_fail_the_audit_and_the_sixty_days_are_noted(shop: Shopif
     noted = {state.name: state for state in pull.audit(account(shop), tools())}["access scopes"]
     assert noted.state == "active"
     assert "60 days" in (noted.detail or "")
+    assert "counted as two" in (noted.detail or "")
+
+
+def test_merges_of_customers_are_subscribed_to_where_the_app_may_see_them(shop: Shopify) -> None:
+    def audited(*resources: Any) -> set[str]:
+        ours = account(shop, resources=resources, public_url="https://batuta.example.com")
+        return {state.name for state in pull.audit(ours, tools())}
+
+    assert "customers/merge" in audited("orders", "customers")
+    assert "customers/merge" not in audited("orders", "products")
+    shop.scopes -= {"read_customer_merge"}
+    assert "customers/merge" not in audited("orders", "customers")
+    shop.scopes |= {"write_customer_merge"}
+    assert "customers/merge" in audited("orders", "customers")
 
 
 def test_a_poll_stops_at_its_deadline(shop: Shopify) -> None:

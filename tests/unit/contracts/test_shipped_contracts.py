@@ -53,6 +53,61 @@ def test_spend_is_a_decimal_text_of_zero_or_more(amount: Any, masker: Masker) ->
     assert caught.value.field_path == "amount"
 
 
+RATE: dict[str, Any] = {
+    "pair": "USD/BRL", "day": "2025-11-12", "rate": "5.4321", "provider": "Banco Central",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rate", ["1", "0.0001", "000000001.5", "999999999.9999999999"])
+def test_a_rate_is_a_decimal_text_of_more_than_zero(rate: str, masker: Masker) -> None:
+    masked, _ = plan("batuta.rate", masker).apply(RATE | {"rate": rate})
+    assert masked == RATE | {"rate": rate}
+
+
+@pytest.mark.parametrize(
+    "rate", ["0", "0.0000", "-5.43", 5.43, "5,43", "1e3", "", "1234567890", "5.43\n", None]
+)
+def test_a_rate_that_is_none_is_refused(rate: Any, masker: Masker) -> None:
+    with pytest.raises(ContractViolation) as caught:
+        plan("batuta.rate", masker).apply(RATE | {"rate": rate})
+    assert caught.value.field_path == "rate"
+
+
+@pytest.mark.parametrize("pair", ["BRL/BRL", "USDBRL", "usd/brl", "USD/BRL/EUR", "USD", "", None])
+def test_a_rate_is_between_two_different_currencies(pair: Any, masker: Masker) -> None:
+    with pytest.raises(ContractViolation) as caught:
+        plan("batuta.rate", masker).apply(RATE | {"pair": pair})
+    assert caught.value.field_path == "pair"
+
+
+@pytest.mark.parametrize("missing", ["survey_id", "respondent", "sent_at", "channel"])
+def test_an_invitation_says_what_was_sent_to_whom_and_when(missing: str, masker: Masker) -> None:
+    invitation = {
+        "survey_id": "nps",
+        "respondent": "r-1",
+        "sent_at": "2025-11-12T11:00:00Z",
+        "channel": "mail",
+    }
+    plan("batuta.survey_sent", masker).apply(invitation)
+    del invitation[missing]
+    with pytest.raises(ContractViolation) as caught:
+        plan("batuta.survey_sent", masker).apply(invitation)
+    assert caught.value.field_path == missing
+
+
+def test_who_was_invited_and_who_answered_have_one_pseudonym(masker: Masker) -> None:
+    invitation = {
+        "survey_id": "nps",
+        "respondent": "r-1",
+        "sent_at": "2025-11-12T11:00:00Z",
+        "channel": "mail",
+    }
+    sent, _ = plan("batuta.survey_sent", masker).apply(invitation)
+    answered, _ = plan("batuta.survey", masker).apply(SURVEY)
+    assert sent["respondent"] == answered["respondent"]
+    assert sent["respondent"].startswith("h1:")
+
+
 ORDER: dict[str, Any] = {
     "id": 820982911946154508,
     "admin_graphql_api_id": "gid://shopify/Order/820982911946154508",

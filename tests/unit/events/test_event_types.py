@@ -24,6 +24,11 @@ def test_every_row_is_complete_and_has_a_contract(row) -> None:  # pyright: igno
         ("com.whatsapp.account_update.received", "other"),
         ("com.github.star.created", "other"),
         ("com.github.push.pushed", "pushes"),
+        ("com.github.deployment.created", "deployments"),
+        ("com.github.deployment_status.created", "deployments"),
+        ("com.shopify.customers.merged", "customer_merges"),
+        ("com.batuta.rate.recorded", "rates"),
+        ("com.batuta.survey.sent", "invitations"),
     ],
 )
 def test_a_type_belongs_to_itself_or_its_nearest_family(event_type: str, dataset: str) -> None:
