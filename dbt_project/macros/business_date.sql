@@ -21,11 +21,19 @@
     coalesce({{ products }}.currency, 'BRL')
 {%- endmacro %}
 
-{# Pre-hook: a product that was given another time zone gets its recorded days anew, before new rows come in. #}
-{% macro follow_time_zone(day, moment) -%}
+{#
+  Pre-hook: a product that was given another time zone gets its recorded days anew, before new rows come in; `more` has
+  further days of the model by name, each with its moment.
+#}
+{% macro follow_time_zone(day, moment, more={}) -%}
     {%- if is_incremental() -%}
     update {{ this }} as recorded
-    set {{ day }} = {{ day_in_zone('recorded.' ~ moment, 'products.time_zone') }}, time_zone = products.time_zone
+    set
+        {{ day }} = {{ day_in_zone('recorded.' ~ moment, 'products.time_zone') }},
+        {% for name, at in more.items() -%}
+        {{ name }} = {{ day_in_zone('recorded.' ~ at, 'products.time_zone') }},
+        {% endfor -%}
+        time_zone = products.time_zone
     from {{ ref('stg_registry__products') }} as products
     where products.product = recorded.product and products.time_zone <> recorded.time_zone
     {%- endif -%}

@@ -2,7 +2,8 @@
 {% macro folding_models() %}
     {{ return([
         'int_orders', 'int_transactions', 'int_refunds_reported', 'int_products', 'int_pull_requests',
-        'int_releases', 'int_spend', 'int_surveys'
+        'int_releases', 'int_issues', 'int_reviews', 'int_deployments_reported', 'int_deployment_statuses', 'int_spend',
+        'int_surveys', 'int_invitations', 'int_rates', 'int_customer_merges'
     ]) }}
 {% endmacro %}
 

@@ -203,6 +203,7 @@ def pull_request(
             "state": "closed" if merged else "open",
             "merged": merged is not None,
             "merged_at": merged,
+            "merge_commit_sha": f"sha {number}" if merged else None,
             "closed_at": merged,
             "created_at": at,
             "updated_at": updated,
@@ -241,6 +242,89 @@ def release(
     return github(f"release.{action}", "releases", f"release {id} {action} {at}", at, data)
 
 
+def issue(
+    number: int,
+    at: str,
+    *labels: str,
+    updated: str | None = None,
+    closed: str | None = None,
+    action: str = "labeled",
+    author: str = "User",
+) -> LoggedEvent:
+    """An issue opened at `at`, as of `updated`, else of when it was closed, else of when it was opened."""
+    as_of = updated or closed or at
+    data = {
+        "action": action,
+        "issue": {
+            "id": number * 1000,
+            "number": number,
+            "title": f"Report {number}",
+            "state": "closed" if closed else "open",
+            "state_reason": "completed" if closed else None,
+            "labels": [{"name": label} for label in labels],
+            "created_at": at,
+            "updated_at": as_of,
+            "closed_at": closed,
+            "user": {"id": "h1:dev", "login": "h1:dev-login", "type": author},
+        },
+    }
+    return github(f"issues.{action}", "issues", f"issue {number} {action} {as_of}", as_of, data)
+
+
+def review(id: int, number: int, at: str, state: str, *, reviewer: str = "h1:rev") -> LoggedEvent:
+    """A review of a pull request; GitHub tells of its dismissal with the time it was submitted at."""
+    action = "dismissed" if state.lower() == "dismissed" else "submitted"
+    data = {
+        "action": action,
+        "review": {
+            "id": id,
+            "state": state,
+            "submitted_at": at,
+            "user": {"id": reviewer, "login": "h1:rev-login", "type": "User"},
+        },
+        "pull_request": {"id": number * 1000, "number": number},
+    }
+    return github(f"pull_request_review.{action}", "reviews", f"review {id} {state}", at, data)
+
+
+def deployment(id: int, at: str, environment: str = "production", **fields: Any) -> LoggedEvent:
+    """A deployment as it was asked for."""
+    data = {"action": "created", "deployment": _deployment(id, at, at, environment, **fields)}
+    return github("deployment.created", "deployments", f"deployment {id}", at, data)
+
+
+def deployment_status(
+    id: int, of: int, begun: str, at: str, state: str, environment: str = "production", **fields: Any
+) -> LoggedEvent:
+    """A status of the deployment `of` that was asked for at `begun`."""
+    data = {
+        "action": "created",
+        "deployment": _deployment(of, begun, at, environment, **fields),
+        "deployment_status": {"id": id, "state": state, "created_at": at, "updated_at": at},
+    }
+    return github("deployment_status.created", "deployments", f"status {id} {state}", at, data)
+
+
+def _deployment(id: int, at: str, updated: str, environment: str, **fields: Any) -> Json:
+    return {
+        "id": id,
+        "sha": f"sha {id}",
+        "ref": "main",
+        "task": "deploy",
+        "environment": environment,
+        "production_environment": environment == "production",
+        "created_at": at,
+        "updated_at": updated,
+        "creator": {"id": "h1:dev", "login": "h1:dev-login", "type": "User"},
+    } | fields
+
+
+def customers_merged(deleted: str, kept: str, at: str, *, status: str = "completed") -> LoggedEvent:
+    """One customer merged into another, or not."""
+    data = {"customer_deleted_id": deleted, "customer_kept_id": kept, "status": status}
+    return shopify("customers.merged", "customer_merges", f"merge {deleted} {at} {status}", at, data)
+
+
 def spend(
     id: str,
     start: str,
@@ -270,6 +354,21 @@ def answer(respondent: str, at: str, score: int, *, event: str | None = None) ->
     }
     name = event or f"answer {respondent} {at}"
     return LoggedEvent("com.batuta.survey.answered", "events", "surveys", PRODUCER, name, moment(at), data)
+
+
+def invitation(respondent: str, at: str, *, survey: str = "nps", channel: str = "mail") -> LoggedEvent:
+    """A survey sent to somebody."""
+    data = {"survey_id": survey, "respondent": respondent, "sent_at": at, "channel": channel}
+    name = f"invitation {survey} {respondent} {at}"
+    return LoggedEvent("com.batuta.survey.sent", "events", "invitations", PRODUCER, name, moment(at), data)
+
+
+def exchange_rate(pair: str, day: str, rate: str, *, told: str | None = None) -> LoggedEvent:
+    """What a currency costs in another from a day on; told again it replaces what was told before."""
+    data = {"pair": pair, "day": day, "rate": rate, "provider": "bank"}
+    at = told or f"{day}T16:00:00Z"
+    name = f"rate {pair} {day} {at}"
+    return LoggedEvent("com.batuta.rate.recorded", "events", "rates", PRODUCER, name, moment(at), data)
 
 
 def record(

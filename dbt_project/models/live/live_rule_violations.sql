@@ -74,6 +74,18 @@ union all
 ) }}
 union all
 {{ row_rule(
+    'date_impossible', 'live_invitations', 'event_id',
+    "checked.business_date is null or " ~ is_dated_ahead('checked.business_date', 'checked.received_at'),
+    "format('sent at %s, received at %s', checked.sent_at, checked.received_at)"
+) }}
+union all
+{{ row_rule(
+    'date_impossible', 'live_rates', 'event_id',
+    "checked.day < date '1990-01-01' or checked.day >= date '2100-01-01'",
+    "format('%s/%s of %s', checked.base_currency, checked.quote_currency, checked.day)"
+) }}
+union all
+{{ row_rule(
     'transaction_without_order', 'live_transactions', 'transaction_id',
     had_a_day_to_arrive() ~ ' and not (' ~ order_is_known() ~ ')', "format('order %s is not known', checked.order_id)"
 ) }}
@@ -92,4 +104,19 @@ union all
 {{ row_rule(
     'score_out_of_range', 'live_surveys', 'event_id', 'checked.score is null or checked.score not between 0 and 10',
     "format('score %s', checked.score)"
+) }}
+union all
+{{ row_rule(
+    'period_reversed', 'live_issues', 'number', 'checked.closed_at < checked.created_at',
+    "format('opened at %s, closed at %s', checked.created_at, checked.closed_at)"
+) }}
+union all
+{{ row_rule(
+    'period_reversed', 'live_deployments', 'deployment_id', 'checked.finished_at < checked.created_at',
+    "format('begun at %s, finished at %s', checked.created_at, checked.finished_at)"
+) }}
+union all
+{{ row_rule(
+    'rate_not_positive', 'live_rates', 'event_id', 'checked.rate is null or checked.rate <= 0',
+    "format('%s/%s of %s at %s', checked.base_currency, checked.quote_currency, checked.day, checked.rate)"
 ) }}

@@ -21,7 +21,8 @@ select
     pull_request.created_at,
     pull_request.updated_at,
     pull_request.closed_at,
-    pull_request.merged_at
+    pull_request.merged_at,
+    pull_request.merge_commit_sha
 from {{ source('github', 'pull_requests') }} as events
 cross join lateral jsonb_to_record(events.data) as fields (
     pull_request jsonb,
@@ -37,7 +38,8 @@ cross join lateral jsonb_to_record(fields.pull_request) as pull_request (
     created_at timestamptz,
     updated_at timestamptz,
     closed_at timestamptz,
-    merged_at timestamptz
+    merged_at timestamptz,
+    merge_commit_sha text
 )
 where
     events.connector = 'github'

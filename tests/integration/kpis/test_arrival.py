@@ -14,6 +14,12 @@ from tests.support.kpis_events import (
     LoggedEvent,
     answer,
     catalogue,
+    customers_merged,
+    deployment,
+    deployment_status,
+    exchange_rate,
+    invitation,
+    issue,
     line,
     moment,
     order,
@@ -24,6 +30,7 @@ from tests.support.kpis_events import (
     refund,
     refunded,
     release,
+    review,
     spend,
     transaction,
 )
@@ -40,8 +47,16 @@ COLUMNS = {
     "transactions": "transaction_id, order_id, kind, status, amount, is_test, business_date, event_id",
     "refunds": "refund_id, order_id, business_date, returns, refund_total, is_failed, currency, event_id",
     "products": "product_id, title, status, is_deleted, event_id",
-    "pull_requests": "repository_id, number, title, merged_at, merged_on, is_bot, event_id",
+    "pull_requests": "repository_id, number, title, merged_at, merged_on, merge_commit_sha, is_bot, event_id",
     "releases": "repository_id, release_id, is_prerelease, is_draft, is_deleted, released_at, event_id",
+    "issues": "repository_id, number, state, labels, is_incident, is_deleted, opened_on, closed_on, event_id",
+    "reviews": "repository_id, review_id, number, reviewer_key, state, submitted_at, event_id",
+    "deployment_statuses": "repository_id, deployment_id, status_id, state, created_at, event_id",
+    "deployments": "repository_id, deployment_id, environment, is_production, sha, state, created_at, finished_at, "
+    "failed_at, succeeded_on, version_at, event_id",
+    "customer_merges": "customer_key, kept_key, merged_at, event_id",
+    "rates": "base_currency, quote_currency, day, rate, event_id",
+    "invitations": "survey_id, respondent_key, sent_at, business_date, event_id",
     "spend": "spend_id, period_start, period_end, amount, event_id",
     "surveys": "survey_id, respondent_key, score, answered_at, event_id",
     "customers": "customer_key, acquired_on, first_order_date, last_order_date, orders, net_sales",
@@ -149,6 +164,44 @@ def happenings() -> list[LoggedEvent]:
         answer("h1:ana", "2024-03-02T12:00:00Z", 3),
         answer("h1:ana", "2024-03-09T12:00:00Z", 9),
         answer("h1:bia", "2024-03-04T12:00:00Z", 7),
+        *operations(),
+        invitation("h1:ana", "2024-03-01T12:00:00Z"),
+        invitation("h1:ana", "2024-03-03T12:00:00Z"),
+        invitation("h1:duda", "2024-03-02T12:00:00Z"),
+        exchange_rate("USD/BRL", "2024-03-01", "4.9500"),
+        exchange_rate("USD/BRL", "2024-03-01", "4.9600", told="2024-03-02T12:00:00Z"),
+        exchange_rate("USD/BRL", "2024-03-04", "4.9400"),
+        exchange_rate("EUR/BRL", "2024-03-01", "5.3600"),
+        customers_merged("h1:eva", "h1:duda", "2024-03-18T12:00:00Z", status="failed"),
+        customers_merged("h1:eva", "h1:cris", "2024-03-19T12:00:00Z"),
+        customers_merged("h1:cris", "h1:ana", "2024-03-20T12:00:00Z"),
+    ]
+
+
+def operations() -> list[LoggedEvent]:
+    """Issues that are relabelled, reopened, deleted; a dismissed review; deployments that fail, are replaced, go on."""
+    begun, again = "2024-03-05T12:00:00Z", "2024-03-06T12:00:00Z"
+    return [
+        issue(20, "2024-03-01T12:00:00Z", action="opened"),
+        issue(20, "2024-03-01T12:00:00Z", "loja", "Incident", updated="2024-03-01T12:10:00Z"),
+        issue(20, "2024-03-01T12:00:00Z", "Incident", "loja", closed="2024-03-02T02:30:00Z", action="closed"),
+        issue(21, "2024-03-03T12:00:00Z", closed="2024-03-03T13:00:00Z", action="closed"),
+        issue(21, "2024-03-03T12:00:00Z", "incidental", updated="2024-03-04T12:00:00Z", action="reopened"),
+        issue(22, "2024-03-05T12:00:00Z", updated="2024-03-07T12:00:00Z"),
+        issue(22, "2024-03-05T12:00:00Z", updated="2024-03-06T12:00:00Z", action="deleted"),
+        issue(23, "2024-03-05T12:00:00Z", updated="2024-03-06T12:00:00Z", action="transferred"),
+        review(70, 7, "2024-03-02T12:00:00Z", "approved"),
+        # REST tells of the same review in its own case; a dismissal has no time of its own.
+        review(71, 7, "2024-03-02T13:00:00Z", "CHANGES_REQUESTED"),
+        review(71, 7, "2024-03-02T13:00:00Z", "dismissed"),
+        deployment(51, begun),
+        deployment_status(1, 51, begun, "2024-03-05T12:01:00Z", "in_progress"),
+        deployment_status(2, 51, begun, "2024-03-05T12:10:00Z", "failure"),
+        deployment_status(3, 52, again, "2024-03-06T12:10:00Z", "in_progress", "prod"),
+        # The same second twice: the greater id holds, as a number.
+        deployment_status(10, 52, again, "2024-03-06T12:10:00Z", "success", "prod"),
+        deployment_status(11, 52, again, "2024-03-07T12:10:00Z", "inactive", "prod"),
+        deployment(53, again, "staging"),
     ]
 
 
@@ -236,6 +289,25 @@ def test_the_state_they_end_in_is_the_one_that_happened(kpi_warehouse: KpiWareho
         "3": (False, True),
     }
     assert {row[3] for row in found["spend"]} == {120, 7}
+    assert {row[1]: (row[2], row[4], row[5]) for row in found["issues"]} == {
+        20: ("closed", True, False),
+        21: ("open", False, False),
+        22: ("open", False, True),
+        23: ("open", False, True),
+    }
+    assert {row[1]: row[4] for row in found["reviews"]} == {"70": "approved", "71": "dismissed"}
+    assert {row[1]: (row[3], row[5], row[7], row[8]) for row in found["deployments"]} == {
+        "51": (True, "failure", None, moment("2024-03-05T12:10:00+00:00")),
+        "52": (True, "inactive", moment("2024-03-06T12:10:00+00:00"), None),
+        "53": (False, "pending", None, None),
+    }
+    assert [row[:2] for row in found["customer_merges"]] == [("h1:cris", "h1:ana"), ("h1:eva", "h1:cris")]
+    assert [(row[0], row[2].day, str(row[3])) for row in found["rates"]] == [
+        ("EUR", 1, "5.3600000000"),
+        ("USD", 1, "4.9600000000"),
+        ("USD", 4, "4.9400000000"),
+    ]
+    assert [(row[1], row[2].day) for row in found["invitations"]] == [("h1:ana", 1), ("h1:duda", 2)]
 
 
 def test_all_models_of_a_run_read_to_the_same_cut(kpi_warehouse: KpiWarehouse) -> None:

@@ -1,7 +1,7 @@
 """What the KPIs count and what they do not, each rule on a product of its own, read live."""
 
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +14,10 @@ from tests.support.kpis_dbt import KpiWarehouse
 from tests.support.kpis_events import (
     LoggedEvent,
     answer,
+    deployment_status,
+    exchange_rate,
+    invitation,
+    issue,
     line,
     moment,
     order,
@@ -47,8 +51,8 @@ def product(request: pytest.FixtureRequest) -> str:
 def tell(kpi_warehouse: KpiWarehouse, writer: psycopg.Connection[tuple[object, ...]], product: str) -> Tell:
     """Record events and read the product's KPIs as of a day."""
 
-    def told(*events: LoggedEvent, as_of: str | None = None) -> Kpis:
-        record(writer, product, events)
+    def told(*events: LoggedEvent, as_of: str | None = None, received_at: datetime | None = None) -> Kpis:
+        record(writer, product, events, received_at=received_at)
         with connect(kpi_warehouse.url, "reader") as conn:
             day = date.fromisoformat(as_of) if as_of else None
             return {value.kpi: value for value in current_kpis(conn, product, day)}
@@ -262,6 +266,13 @@ def test_broken_rows_are_named_with_their_event(
         paid(11, 77, "2024-03-01T12:00:00Z", "-1.00"),
         spend("a", "2024-03-02", "2024-03-01", "10.00"),
         refunded(refund(9, 78, "2024-03-01T12:00:00Z", "1.00")),
+        issue(20, "2024-03-01T12:00:00Z", closed="2024-03-01T11:00:00Z"),
+        deployment_status(1, 51, "2024-03-01T12:00:00Z", "2024-03-01T11:00:00Z", "success"),
+        exchange_rate("USD/BRL", "2024-03-01", "0.0000"),
+        exchange_rate("USD/BRL", "2024-03-04", "99999999999"),
+        exchange_rate("USD/BRL", "0024-03-04", "5.0000", told="2024-03-01T12:00:00Z"),
+        invitation("h1:ana", "2077-03-01T12:00:00Z"),
+        received_at=moment("2024-03-01T18:00:00+00:00"),
     )
     tell(order(5, "2024-03-10T12:00:00Z", line(5, "1.00")))
     with connect(kpi_warehouse.url, "reader") as conn:
@@ -271,12 +282,18 @@ def test_broken_rows_are_named_with_their_event(
         ).fetchall()
     assert sorted(rows) == [
         ("currency_foreign", "live_orders", "order 1 2024-03-01T12:00:00Z orders.created"),
+        ("date_impossible", "live_invitations", "invitation nps h1:ana 2077-03-01T12:00:00Z"),
+        ("date_impossible", "live_rates", "rate USD/BRL 0024-03-04 2024-03-01T12:00:00Z"),
         ("discounts_above_gross", "live_orders", "order 2 2024-03-01T12:00:00Z orders.created"),
         ("discounts_above_gross", "live_orders", "order 3 2024-03-01T12:00:00Z orders.created"),
         ("money_missing", "live_orders", "order 4 2024-03-01T12:00:00Z orders.created"),
         ("money_negative", "live_orders", "order 3 2024-03-01T12:00:00Z orders.created"),
         ("money_negative", "live_transactions", "transaction 11 success 2024-03-01T12:00:00Z"),
+        ("period_reversed", "live_deployments", "status 1 success"),
+        ("period_reversed", "live_issues", "issue 20 labeled 2024-03-01T11:00:00Z"),
         ("period_reversed", "live_spend", "spend a 2024-01-01T00:00:00Z"),
+        ("rate_not_positive", "live_rates", "rate USD/BRL 2024-03-01 2024-03-01T16:00:00Z"),
+        ("rate_not_positive", "live_rates", "rate USD/BRL 2024-03-04 2024-03-04T16:00:00Z"),
         ("refund_without_order", "live_refunds", "refund 9"),
         ("transaction_without_order", "live_transactions", "transaction 11 success 2024-03-01T12:00:00Z"),
     ]

@@ -1,0 +1,11 @@
+-- One row per survey and respondent: the first invitation.
+{{
+    config(
+        unique_key=invitation_key(),
+        pre_hook="{{ follow_time_zone('business_date', 'sent_at') }}",
+        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        indexes=[{'columns': invitation_key(), 'unique': true}],
+    )
+}}
+
+{{ fold(invitation_states(batches_of_this_run('int_invitations')), invitation_key(), invitation_version()) }}

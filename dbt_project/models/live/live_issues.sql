@@ -1,0 +1,4 @@
+-- One row per issue as of the newest committed event.
+{{ overlay(
+    ref('int_issues'), issue_states(batches_unread_by('int_issues')), issue_key(), issue_version()
+) }}
