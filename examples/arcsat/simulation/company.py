@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from simulation.development import issues, pull_requests, releases
-from simulation.marketing import answers, spend
+from simulation.development import deployments, incidents, issues, pull_requests, releases, reviews
+from simulation.marketing import answers, invitations, rates, spend
 from simulation.model import Shop, ShopSimulation, Simulation
 from simulation.orders import orders
 from simulation.people import catalogue
@@ -73,6 +73,9 @@ def _sized(shop: Shop, scale: str) -> Shop:
 def _live(seed: int, shop: Shop) -> ShopSimulation:
     items = catalogue(seed, shop)
     people, placed, mismatches = orders(seed, shop, items)
+    given = answers(seed, shop, placed)
+    pulls, released = pull_requests(seed, shop), releases(seed, shop)
+    deployed = deployments(seed, shop, released)
     return ShopSimulation(
         shop=shop,
         items=items,
@@ -80,8 +83,13 @@ def _live(seed: int, shop: Shop) -> ShopSimulation:
         orders=placed,
         mismatches=mismatches,
         spend=spend(seed, shop),
-        answers=answers(seed, shop, placed),
-        pull_requests=pull_requests(seed, shop),
-        releases=releases(seed, shop),
+        answers=given,
+        pull_requests=pulls,
+        releases=released,
         issues=issues(seed, shop),
+        incidents=incidents(seed, shop, deployed),
+        reviews=reviews(seed, shop, pulls),
+        deployments=deployed,
+        invitations=invitations(seed, shop, placed, given),
+        rates=rates(seed, shop),
     )

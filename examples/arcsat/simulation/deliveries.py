@@ -20,8 +20,10 @@ from simulation.demand import never_paying
 from simulation.model import (
     FIRST_DAY,
     Answer,
+    Invitation,
     Order,
     OrderVersion,
+    Rate,
     ShopSimulation,
     Spend,
     local,
@@ -180,7 +182,38 @@ def github_sendings(seed: int, simulation: ShopSimulation) -> list[Sending]:
     for index in range(3):
         at = start + timedelta(days=12 + 20 * index, minutes=index * 7)
         add("star", at, github.star_body, f"visitante-{index}", at)
-    return _arrived(rng, sendings, BREAKAGES["github"])
+    return _together(_arrived(rng, sendings, BREAKAGES["github"]), _operations(seed, simulation))
+
+
+def _operations(seed: int, simulation: ShopSimulation) -> list[Sending]:
+    """Webhooks of reviews, deployments and incidents."""
+    rng = stream(seed, simulation.shop.product, "operations deliveries")
+    shop = simulation.shop
+    sendings: list[Sending] = []
+
+    def add(topic: str, at: datetime, make: Callable[..., Body], *arguments: object) -> None:
+        sendings.append(_sending(rng, topic, at, partial(_github, make, shop, *arguments)))
+
+    for review in simulation.reviews:
+        for action, at in (("submitted", review.submitted_at), ("dismissed", review.dismissed_at)):
+            if at is not None:
+                add("pull_request_review", at, github.review_body, review, action, at)
+    for deployment in simulation.deployments:
+        add("deployment", deployment.created_at, github.deployment_body, deployment)
+        for status in deployment.statuses:
+            add("deployment_status", status.at, github.deployment_status_body, deployment, status)
+    for incident in simulation.incidents:
+        add("issues", incident.opened_at, github.issue_body, incident, "opened", incident.opened_at)
+        if incident.labelled_at:
+            add("issues", incident.labelled_at, github.issue_body, incident, "labeled", incident.labelled_at)
+        if incident.closed_at:
+            add("issues", incident.closed_at, github.issue_body, incident, "closed", incident.closed_at)
+    return _arrived(rng, sendings, ())
+
+
+def _together(first: list[Sending], second: list[Sending]) -> list[Sending]:
+    """Two streams of deliveries in one, in order of arrival; neither changes for the other."""
+    return sorted([*first, *second], key=lambda sending: sending.arrived_at)
 
 
 def _github(make: Callable[..., Body], *arguments: object) -> bytes:
@@ -188,7 +221,7 @@ def _github(make: Callable[..., Body], *arguments: object) -> bytes:
 
 
 def event_sendings(seed: int, simulation: ShopSimulation) -> list[Sending]:
-    """Ad spend and survey answers as CloudEvents, in order of arrival."""
+    """Ad spend, survey answers, invitations and exchange rates as CloudEvents, in order of arrival."""
     rng = stream(seed, simulation.shop.product, "event deliveries")
     sendings = [
         *(
@@ -214,7 +247,52 @@ def event_sendings(seed: int, simulation: ShopSimulation) -> list[Sending]:
             for i in simulation.answers
         ),
     ]
-    return _arrived(rng, sendings, BREAKAGES["events"], subscriptions=False)
+    sent = [
+        *(
+            Sending(
+                i.sent_at,
+                0,
+                "com.batuta.survey.sent",
+                str(i.id),
+                i.sent_at,
+                partial(_invitation, simulation, i),
+            )
+            for i in simulation.invitations
+        ),
+        *(
+            Sending(
+                i.told_at, 0, "com.batuta.rate.recorded", str(i.id), i.told_at, partial(_rate, simulation, i)
+            )
+            for i in simulation.rates
+        ),
+    ]
+    others = stream(seed, simulation.shop.product, "invitation and rate deliveries")
+    return _together(
+        _arrived(rng, sendings, BREAKAGES["events"], subscriptions=False),
+        _arrived(others, sent, (), subscriptions=False),
+    )
+
+
+def _invitation(simulation: ShopSimulation, item: Invitation) -> bytes:
+    data = {
+        "survey_id": item.survey,
+        "respondent": item.respondent,
+        "sent_at": github_forms.stamp(item.sent_at),
+        "channel": item.channel,
+    }
+    return _cloud_event(
+        simulation, "com.batuta.survey.sent", "pesquisa-nps", str(item.id), item.sent_at, data
+    )
+
+
+def _rate(simulation: ShopSimulation, item: Rate) -> bytes:
+    data = {
+        "pair": item.pair,
+        "day": item.day.isoformat(),
+        "rate": str(item.rate),
+        "provider": "Banco Central",
+    }
+    return _cloud_event(simulation, "com.batuta.rate.recorded", "cambio", str(item.id), item.told_at, data)
 
 
 def _spend(simulation: ShopSimulation, item: Spend) -> bytes:

@@ -1,10 +1,33 @@
-"""What the developers did: pull requests, releases, issues."""
+"""What the developers did: pull requests, reviews, releases, deployments, issues, incidents."""
 
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 
-from simulation.model import DAYS, END, FIRST_DAY, Issue, PullRequest, Release, Shop, local, stream
-from simulation.words import CHANGES, DEPENDENCIES, DEVELOPERS, ISSUE_TITLES
+from simulation.model import (
+    DAYS,
+    END,
+    FIRST_DAY,
+    Deployment,
+    DeploymentStatus,
+    Issue,
+    PullRequest,
+    Release,
+    Review,
+    Shop,
+    local,
+    stream,
+)
+from simulation.words import (
+    CHANGES,
+    DEPENDENCIES,
+    DEVELOPERS,
+    INCIDENT_LABELS,
+    INCIDENT_TITLES,
+    ISSUE_TITLES,
+)
 
 BOT = "dependabot[bot]"
 
@@ -94,6 +117,111 @@ def issues(seed: int, shop: Shop) -> tuple[Issue, ...]:
             )
         )
     return tuple(made)
+
+
+def reviews(seed: int, shop: Shop, pulls: Sequence[PullRequest]) -> tuple[Review, ...]:
+    """One or two reviews of most pull requests, by others; a robot's are read by one person, some not at all."""
+    rng = stream(seed, shop.product, "reviews")
+    made: list[Review] = []
+    for pull in pulls:
+        until = min(pull.closed_at or END, END)
+        for place in range(rng.randrange(2) if pull.bot else rng.choice((0, 1, 1, 1, 2))):
+            at = (pull.opened_at + (until - pull.opened_at) * rng.uniform(0.05, 0.95)).replace(microsecond=0)
+            dismissed_at = at + timedelta(seconds=rng.randrange(60, 4 * 3600))
+            dismissed = rng.random() < 0.06 and dismissed_at < until
+            made.append(
+                Review(
+                    id=3_120_000_000 + shop.number * 1_000_000 + pull.number * 16 + place,
+                    pull=pull,
+                    author=rng.choice([name for name in DEVELOPERS if name != pull.author]),
+                    state=rng.choices(("approved", "changes_requested", "commented"), (6, 2, 2))[0],
+                    submitted_at=at,
+                    dismissed_at=dismissed_at if dismissed else None,
+                )
+            )
+    return tuple(made)
+
+
+def deployments(seed: int, shop: Shop, released: Sequence[Release]) -> tuple[Deployment, ...]:
+    """Each release goes to staging and, unless it stays a pre-release, to production; some fail and are tried again."""
+    rng = stream(seed, shop.product, "deployments")
+    made: list[Deployment] = []
+    ids = iter(range(2_210_000_000 + shop.number * 1_000_000, 2_211_000_000 + shop.number * 1_000_000, 613))
+
+    def deploy(release: Release, environment: str, at: datetime, fails: bool) -> datetime:
+        begun = at + timedelta(seconds=rng.randrange(20, 60))
+        ended = begun + timedelta(seconds=rng.randrange(120, 900))
+        deployment = next(ids)
+        steps = (("in_progress", begun), ("failure" if fails else "success", ended))
+        made.append(
+            Deployment(
+                id=deployment,
+                environment="production" if environment == "production" else "staging",
+                ref=release.tag,
+                sha=hashlib.sha1(release.tag.encode(), usedforsecurity=False).hexdigest(),
+                author=release.author,
+                created_at=at,
+                statuses=tuple(
+                    DeploymentStatus(deployment * 4 + place, state, moment)
+                    for place, (state, moment) in enumerate(steps)
+                ),
+            )
+        )
+        return ended
+
+    for release in released:
+        if release.published_at is None:
+            continue
+        deploy(release, "staging", release.published_at - timedelta(hours=2), rng.random() < 0.1)
+        into_production = release.promoted_at or (None if release.prerelease else release.published_at)
+        if into_production is None:
+            continue
+        fails = rng.random() < 0.15
+        ended = deploy(release, "production", into_production + timedelta(minutes=5), fails)
+        if fails:
+            deploy(release, "production", ended + timedelta(seconds=rng.randrange(1200, 5400)), fails=False)
+    return _replaced(made)
+
+
+def _replaced(made: list[Deployment]) -> tuple[Deployment, ...]:
+    """What succeeded becomes inactive when the next one of its environment has succeeded, as the vendor has it."""
+    found = {deployment.id: deployment for deployment in made}
+    standing: dict[str, Deployment] = {}
+    for deployment in sorted(made, key=lambda item: item.created_at):
+        last = deployment.statuses[-1]
+        if last.state != "success":
+            continue
+        before = standing.get(deployment.environment)
+        if before is not None:
+            inactive = DeploymentStatus(before.id * 4 + 2, "inactive", last.at)
+            found[before.id] = replace(before, statuses=(*before.statuses, inactive))
+        standing[deployment.environment] = deployment
+    return tuple(found.values())
+
+
+def incidents(seed: int, shop: Shop, made: Sequence[Deployment]) -> tuple[Issue, ...]:
+    """After every fourth deployment to production something breaks; one is noted as an incident only later."""
+    rng = stream(seed, shop.product, "incidents")
+    live = [item for item in made if item.environment == "production" and item.statuses[1].state == "success"]
+    found: list[Issue] = []
+    for index, deployment in enumerate(live[1::4]):
+        opened_at = deployment.statuses[1].at + timedelta(seconds=rng.randrange(600, 20 * 3600))
+        closed_at = opened_at + timedelta(seconds=rng.randrange(900, 9 * 3600))
+        labelled_at = opened_at + timedelta(seconds=rng.randrange(120, 600))
+        found.append(
+            Issue(
+                id=3_430_000_000 + shop.number * 1_000_000 + index * 811,
+                number=201 + index,
+                title=rng.choice(INCIDENT_TITLES),
+                body=f"Começou depois de {deployment.ref}. Quem avisou: cliente{index}@example.org.",
+                author=rng.choice(DEVELOPERS),
+                opened_at=opened_at,
+                closed_at=closed_at if closed_at <= END else None,
+                labels=(INCIDENT_LABELS[index % len(INCIDENT_LABELS)], "loja"),
+                labelled_at=labelled_at if index % 3 == 1 else None,
+            )
+        )
+    return tuple(found)
 
 
 def _notes(*changes: str) -> str:

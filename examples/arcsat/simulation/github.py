@@ -4,7 +4,16 @@ import hashlib
 from datetime import datetime
 
 from simulation.github_forms import API, SITE, Body, around, digest, repository, stamp, user
-from simulation.model import END, Issue, PullRequest, Release, Shop
+from simulation.model import (
+    END,
+    Deployment,
+    DeploymentStatus,
+    Issue,
+    PullRequest,
+    Release,
+    Review,
+    Shop,
+)
 
 
 def _author(pull: PullRequest) -> Body:
@@ -163,7 +172,7 @@ def issue_body(shop: Shop, issue: Issue, action: str, at: datetime) -> Body:
         "number": issue.number,
         "title": issue.title,
         "user": author,
-        "labels": [],
+        "labels": _labels(shop, issue, at),
         "state": "closed" if closed else "open",
         "locked": False,
         "assignee": None,
@@ -181,6 +190,109 @@ def issue_body(shop: Shop, issue: Issue, action: str, at: datetime) -> Body:
         "state_reason": "completed" if closed else None,
     }
     return {"action": action, "issue": document} | around(shop, at, author)
+
+
+def _labels(shop: Shop, issue: Issue, at: datetime) -> list[Body]:
+    """The labels an issue had at a moment."""
+    given = issue.labelled_at is None or at >= issue.labelled_at
+    return [
+        {
+            "id": int(digest("label", shop.repository, name)[:8], 16),
+            "node_id": f"LA_kwDOL{digest('label', shop.repository, name)[:8]}",
+            "url": f"{API}/repos/{shop.repository}/labels/{name}",
+            "name": name,
+            "color": "d73a4a",
+            "default": False,
+            "description": None,
+        }
+        for name in (issue.labels if given else ())
+    ]
+
+
+def review_body(shop: Shop, review: Review, action: str, at: datetime) -> Body:
+    """A review of a pull request as it stood at a moment."""
+    author = user(review.author)
+    pull = pull_request_body(shop, review.pull, "synchronize", at)["pull_request"]
+    page = f"{SITE}/{shop.repository}/pull/{review.pull.number}#pullrequestreview-{review.id}"
+    document = {
+        "id": review.id,
+        "node_id": f"PRR_kwDOL{review.id:x}",
+        "user": author,
+        "body": None,
+        "commit_id": pull["head"]["sha"],
+        "submitted_at": stamp(review.submitted_at),
+        "state": "dismissed" if action == "dismissed" else review.state,
+        "html_url": page,
+        "pull_request_url": pull["url"],
+        "author_association": "MEMBER",
+        "_links": {"html": {"href": page}, "pull_request": {"href": pull["url"]}},
+    }
+    return {"action": action, "review": document, "pull_request": pull} | around(shop, at, author)
+
+
+def deployment_body(shop: Shop, deployment: Deployment) -> Body:
+    """A deployment when it was asked for."""
+    at = deployment.created_at
+    return {
+        "action": "created",
+        "deployment": _deployment(shop, deployment, at),
+        "workflow": None,
+        "workflow_run": None,
+    } | around(shop, at, user(deployment.author))
+
+
+def deployment_status_body(shop: Shop, deployment: Deployment, status: DeploymentStatus) -> Body:
+    """A step of a deployment, with the deployment as it stood then."""
+    about = _deployment(shop, deployment, status.at)
+    home = about["url"]
+    document = {
+        "url": f"{home}/statuses/{status.id}",
+        "id": status.id,
+        "node_id": f"DES_kwDOL{status.id:x}",
+        "state": status.state,
+        "creator": user(deployment.author),
+        "description": "",
+        "environment": deployment.environment,
+        "target_url": "",
+        "created_at": stamp(status.at),
+        "updated_at": stamp(status.at),
+        "deployment_url": home,
+        "repository_url": f"{API}/repos/{shop.repository}",
+        "environment_url": "",
+        "log_url": "",
+    }
+    return {
+        "action": "created",
+        "deployment_status": document,
+        "deployment": about,
+        "check_run": None,
+        "workflow": None,
+        "workflow_run": None,
+    } | around(shop, status.at, user(deployment.author))
+
+
+def _deployment(shop: Shop, deployment: Deployment, at: datetime) -> Body:
+    home = f"{API}/repos/{shop.repository}/deployments/{deployment.id}"
+    return {
+        "url": home,
+        "id": deployment.id,
+        "node_id": f"DE_kwDOL{deployment.id:x}",
+        "task": "deploy",
+        "original_environment": deployment.environment,
+        "environment": deployment.environment,
+        "description": None,
+        "created_at": stamp(deployment.created_at),
+        "updated_at": stamp(at),
+        "statuses_url": f"{home}/statuses",
+        "repository_url": f"{API}/repos/{shop.repository}",
+        "creator": user(deployment.author),
+        "sha": deployment.sha,
+        "ref": deployment.ref,
+        "payload": {},
+        "transient_environment": False,
+        "production_environment": deployment.environment == "production",
+        "performed_via_github_app": None,
+    }
 
 
 def push_body(shop: Shop, pull: PullRequest) -> Body:

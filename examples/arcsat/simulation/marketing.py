@@ -1,11 +1,26 @@
-"""What acquiring customers costs, and what customers say of the shop."""
+"""What acquiring customers costs, what customers are asked and say of the shop, and what a dollar costs."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from random import Random
 from typing import Literal
 
-from simulation.model import END, FIRST_DAY, LAST_DAY, Answer, Order, Shop, Spend, local, stream, uuid_from
+from simulation.model import (
+    DAYS,
+    END,
+    FIRST_DAY,
+    LAST_DAY,
+    Answer,
+    Invitation,
+    Order,
+    Rate,
+    Shop,
+    Spend,
+    local,
+    stream,
+    uuid_from,
+)
 from simulation.people import cpf
 from simulation.words import CITIES, COMMENTS
 
@@ -89,3 +104,47 @@ def _answer(rng: Random, shop: Shop, order: Order, score: int, at: datetime) -> 
         channel=rng.choice(("email", "whatsapp", "site")),
         comment=comment,
     )
+
+
+def invitations(
+    seed: int, shop: Shop, orders: Sequence[Order], given: Sequence[Answer]
+) -> tuple[Invitation, ...]:
+    """Who answered was asked before; twice as many were asked and kept silent. Some are reminded two days later."""
+    rng = stream(seed, shop.product, "invitations")
+    survey = f"nps-pos-compra-{shop.product}"
+    first: dict[str, datetime] = {}
+    for answer in given:
+        at = answer.answered_at - timedelta(seconds=rng.randrange(600, 20 * 3600))
+        first[answer.respondent] = min(at, first.get(answer.respondent, at))
+    silent: dict[str, datetime] = {}
+    for order in orders:
+        if order.email and not order.test and order.person.email not in first:
+            at = order.created_at + timedelta(seconds=rng.randrange(86_400, 3 * 86_400))
+            if at < END - timedelta(days=3):
+                silent.setdefault(order.person.email, at)
+    first |= {who: silent[who] for who in rng.sample(sorted(silent), min(2 * len(first), len(silent)))}
+    made: list[Invitation] = []
+    for respondent, at in first.items():
+        channel = rng.choice(("email", "whatsapp", "site"))
+        made.append(Invitation(uuid_from(rng), survey, respondent, at, channel))
+        if rng.random() < 0.1 and at < END - timedelta(days=3):
+            made.append(Invitation(uuid_from(rng), survey, respondent, at + timedelta(days=2), channel))
+    return tuple(sorted(made, key=lambda item: (item.sent_at, item.id)))
+
+
+def rates(seed: int, shop: Shop) -> tuple[Rate, ...]:
+    """What a dollar and a euro cost in reais on every working day; one is corrected the day after."""
+    rng = stream(seed, shop.product, "rates")
+    made: list[Rate] = []
+    prices = {"USD/BRL": 54_100, "EUR/BRL": 63_200}
+    for day in (FIRST_DAY + timedelta(days=index) for index in range(DAYS)):
+        if day.weekday() > 4:
+            continue
+        for pair, price in tuple(prices.items()):
+            prices[pair] = price + rng.randrange(-320, 321)
+            at = local(day, 13 * 3600 + rng.randrange(1800))
+            made.append(Rate(uuid_from(rng), pair, day, Decimal(prices[pair]).scaleb(-4), at))
+    wrong = made[len(made) // 2]
+    corrected = wrong.rate + Decimal("0.0100")
+    made.append(Rate(uuid_from(rng), wrong.pair, wrong.day, corrected, wrong.told_at + timedelta(days=1)))
+    return tuple(sorted(made, key=lambda item: (item.told_at, item.id)))

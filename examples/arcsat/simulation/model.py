@@ -6,6 +6,7 @@ An order keeps every version it went through: deliveries come from the versions,
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from random import Random
 from typing import Literal
 from uuid import UUID
@@ -255,6 +256,28 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Invitation:
+    """A survey sent to a customer, whether it was answered or not."""
+
+    id: UUID
+    survey: str
+    respondent: str
+    sent_at: datetime
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What a unit of one currency cost in another, from a day on; `told_at` tells corrections apart."""
+
+    id: UUID
+    pair: str
+    day: date
+    rate: Decimal
+    told_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class PullRequest:
     """One pull request as it stood at the end."""
 
@@ -301,6 +324,43 @@ class Issue:
     author: str
     opened_at: datetime
     closed_at: datetime | None
+    labels: tuple[str, ...] = ()
+    labelled_at: datetime | None = None
+    """When the labels were given, if not at the opening."""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One review of a pull request as it stood at the end."""
+
+    id: int
+    pull: PullRequest
+    author: str
+    state: Literal["approved", "changes_requested", "commented"]
+    submitted_at: datetime
+    dismissed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentStatus:
+    """One step of a deployment."""
+
+    id: int
+    state: Literal["in_progress", "success", "failure", "inactive"]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One deployment with its statuses in order of time."""
+
+    id: int
+    environment: Literal["staging", "production"]
+    ref: str
+    sha: str
+    author: str
+    created_at: datetime
+    statuses: tuple[DeploymentStatus, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +377,12 @@ class ShopSimulation:
     pull_requests: tuple[PullRequest, ...]
     releases: tuple[Release, ...]
     issues: tuple[Issue, ...]
+    incidents: tuple[Issue, ...]
+    """Issues of their own, by their labels."""
+    reviews: tuple[Review, ...]
+    deployments: tuple[Deployment, ...]
+    invitations: tuple[Invitation, ...]
+    rates: tuple[Rate, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,3 +226,12 @@ ISSUE_TITLES = (
     "Pedido duplicado ao voltar a página",
     "Alerta de granizo repetido",
 )
+INCIDENT_TITLES = (
+    "Pagamento fora do ar",
+    "Loja responde com erro 500",
+    "Carrinho perde itens depois da versão nova",
+    "Pedidos chegam sem frete",
+    "Busca não devolve nada",
+)
+INCIDENT_LABELS = ("incident", "Incidente", "production-incident")
+"""As three people write it."""
