@@ -29,6 +29,12 @@ REASONS_PT: Final = MappingProxyType(
         "nothing released in 90 days": "nada lançado em 90 dias",
         "no orders in 90 days": "nenhum pedido em 90 dias",
         "no sales in 90 days": "nenhuma venda em 90 dias",
+        "no gross margin declared": "margem bruta não declarada",
+        "nothing spent in 90 days": "nenhum gasto em 90 dias",
+        "no active customers": "nenhum cliente ativo",
+        "customers bring no profit": "clientes não trazem lucro",
+        "no invitations in 90 days": "nenhum convite em 90 dias",
+        "no incident ended in 90 days": "nenhum incidente encerrado em 90 dias",
     }
 )
 

@@ -246,11 +246,11 @@ def _write_products(connection: Connection, graph: CompiledGraph, now: datetime)
     connection.execute("delete from batuta.products where not product = any(%s)", [names])
     with connection.cursor() as cursor:
         cursor.executemany(
-            "insert into batuta.products as known (product, currency, timezone, locale, applied_at)"
-            " values (%s, %s, %s, %s, %s)"
+            "insert into batuta.products as known (product, currency, timezone, locale, gross_margin, applied_at)"
+            " values (%s, %s, %s, %s, %s, %s)"
             " on conflict (product) do update set currency = excluded.currency, timezone = excluded.timezone,"
-            " locale = excluded.locale, applied_at = excluded.applied_at"
-            " where (known.currency, known.timezone, known.locale)"
-            " is distinct from (excluded.currency, excluded.timezone, excluded.locale)",
-            [(p.name, p.currency, p.timezone, p.locale, now) for p in graph.products],
+            " locale = excluded.locale, gross_margin = excluded.gross_margin, applied_at = excluded.applied_at"
+            " where (known.currency, known.timezone, known.locale, known.gross_margin)"
+            " is distinct from (excluded.currency, excluded.timezone, excluded.locale, excluded.gross_margin)",
+            [(p.name, p.currency, p.timezone, p.locale, p.gross_margin, now) for p in graph.products],
         )

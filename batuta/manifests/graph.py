@@ -6,6 +6,7 @@ Its digest is taken over canonical JSON, so that the same manifests give the sam
 
 import hashlib
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal
 
@@ -51,6 +52,8 @@ class CompiledProduct(Compiled):
     locale: str
     currency: str
     timezone: str
+    gross_margin: Decimal | None = None
+    """Share of net sales that is gross profit, 0 to 1."""
     owners: tuple[str, ...]
     kpis: tuple[str, ...]
     datasets: dict[str, tuple[str, ...]]

@@ -5,6 +5,7 @@ messages of `batuta validate` are made from them. References between manifests a
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
@@ -146,6 +147,13 @@ class ProductSpec(Form):
     locale: LocaleName = Field(default=DEFAULT_LOCALE, description="Language and formats of reports.")
     currency: Currency = Field(default=DEFAULT_CURRENCY, description="Currency of the books.")
     timezone: Timezone = Field(default=DEFAULT_TIMEZONE, description="Zone of business dates and schedules.")
+    gross_margin: Decimal | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        decimal_places=4,
+        description="Share of net sales that is gross profit, as in 0.72; LTV:CAC and payback need it.",
+    )
     connectors: tuple[ConnectorBinding, ...] = Field(
         default=(), max_length=100, description="Vendor accounts."
     )

@@ -104,6 +104,7 @@ def compile_product(
         locale=spec.locale,
         currency=spec.currency,
         timezone=spec.timezone,
+        gross_margin=spec.gross_margin,
         owners=spec.owners,
         kpis=spec.kpis,
         datasets=datasets,

@@ -36,6 +36,7 @@ WORDS = {
         "hours": "hours",
         "count": "count",
         "percent": "percent",
+        "number": "number",
     },
     "pt": {
         "value": "Valor",
@@ -54,6 +55,7 @@ WORDS = {
         "hours": "horas",
         "count": "quantidade",
         "percent": "por cento",
+        "number": "número",
     },
 }
 

@@ -11,8 +11,8 @@
 {% macro derived_models() %}
     {{ return([
         'int_settings', 'int_order_customers', 'int_order_changes', 'int_spend_changes', 'int_survey_changes',
-        'int_delivery_changes', 'int_daily_changes', 'fct_orders', 'fct_refunds', 'fct_lead_times',
-        'fct_customer_purchases', 'fct_product_daily', 'dim_customers'
+        'int_delivery_changes', 'int_issue_changes', 'int_daily_changes', 'fct_orders', 'fct_refunds',
+        'fct_lead_times', 'fct_incidents', 'fct_customer_purchases', 'fct_product_daily', 'dim_customers'
     ]) }}
 {% endmacro %}
 

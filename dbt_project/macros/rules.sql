@@ -30,3 +30,12 @@
         where orders.product = checked.product and orders.order_id = checked.order_id
     )
 {%- endmacro %}
+
+{# Whether an amount is in a currency that cannot be counted: not the product's, and without a rate for the day. #}
+{% macro currency_uncounted(currency, day) -%}
+    {{ currency }} is null
+    or (
+        {{ currency }} <> {{ currency_of('products') }}
+        and not exists {{ rate_on(ref('live_rates'), 'checked.product', currency, currency_of('products'), day) }}
+    )
+{%- endmacro %}

@@ -9,10 +9,10 @@ select
     max(facts.business_date) as last_order_date,
     count(*)::integer as orders,
     count(distinct facts.business_date)::integer as purchase_days,
-    {{ money('sum(facts.gross_sales - facts.discounts)') }} as sales,
-    {{ money('sum(facts.returns)') }} as returns,
-    {{ money('sum(facts.gross_sales - facts.discounts - facts.returns)') }} as net_sales,
-    {{ money('round(sum(facts.gross_sales - facts.discounts) / count(*), 2)') }} as average_order_value
+    {{ money('sum(facts.own_gross_sales - facts.own_discounts)') }} as sales,
+    {{ money('sum(facts.own_returns)') }} as returns,
+    {{ money('sum(facts.own_gross_sales - facts.own_discounts - facts.own_returns)') }} as net_sales,
+    {{ money('round(sum(facts.own_gross_sales - facts.own_discounts) / count(*), 2)') }} as average_order_value
 from {{ orders }} as facts
 where facts.is_sale and facts.customer_key is not null
 group by facts.product, facts.customer_key

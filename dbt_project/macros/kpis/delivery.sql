@@ -1,6 +1,10 @@
 {#
   Lead time here is from merge to the first later release of the repository that is neither draft nor pre-release.
   Pull requests of bots, and into other branches than the default one, do not count.
+
+  A release failed if an incident, an issue with such a label, was opened after it and before the next one. It counts as
+  failed from its first incident on, for as long as it counts as a release of 90 days. An incident is over when its
+  issue is closed.
 #}
 
 {# CTEs of a recorded model: the repositories touched since it last ran, and what was merged and released there. #}
@@ -10,6 +14,12 @@ touched_repositories as (
     {{ states_unread_by(model, ref('int_pull_requests'), 'states.repository_id') }}
     union
     {{ states_unread_by(model, ref('int_releases'), 'states.repository_id') }}
+    union
+    {{ states_unread_by(model, ref('int_issues'), 'states.repository_id') }}
+    union
+    select issues.product, issues.repository_id
+    from {{ settings_changed_since(model) }} as changed
+    inner join {{ ref('int_issues') }} as issues on changed.product = issues.product
     union
     select releases.product, releases.repository_id
     from {{ settings_changed_since(model) }} as changed
@@ -22,6 +32,8 @@ touched_repositories as (
     select product, repository_id from {{ ref('int_pull_requests') }}
     union
     select product, repository_id from {{ ref('int_releases') }}
+    union
+    select product, repository_id from {{ ref('int_issues') }}
     {%- endif %}
 ),
 
@@ -38,15 +50,27 @@ arrived_releases as materialized (
     {{ release_states(batches_committed_unread_by('int_releases')) }}
 ),
 
+arrived_issues as materialized (
+    {{ issue_states(batches_committed_unread_by('int_issues')) }}
+),
+
 touched_repositories as materialized (
     select product, repository_id from arrived_pull_requests
     union
     select product, repository_id from arrived_releases
+    union
+    select product, repository_id from arrived_issues
     {%- for model in recorded_models %}
     union
     {{ states_unread_by(model, ref('int_pull_requests'), 'states.repository_id') }}
     union
     {{ states_unread_by(model, ref('int_releases'), 'states.repository_id') }}
+    union
+    {{ states_unread_by(model, ref('int_issues'), 'states.repository_id') }}
+    union
+    select issues.product, issues.repository_id
+    from {{ settings_changed_live(model) }} as changed
+    inner join {{ ref('int_issues') }} as issues on changed.product = issues.product
     union
     select releases.product, releases.repository_id
     from {{ settings_changed_live(model) }} as changed
@@ -86,6 +110,42 @@ releases_now as materialized (
 
 lead_times as materialized (
     {{ lead_times('pull_requests_now', 'releases_now') }}
+),
+
+incidents as materialized (
+    select
+        issues.product,
+        issues.repository_id,
+        issues.number,
+        issues.created_at as opened_at,
+        issues.opened_on,
+        issues.closed_at,
+        issues.closed_on,
+        ceil(extract(epoch from issues.closed_at - issues.created_at) / 60)::numeric(18, 4) as minutes,
+        caused.release_id,
+        caused.released_on,
+        issues.event_source,
+        issues.event_id,
+        issues.batch
+    from (
+        {{ states_of(
+            'touched_repositories', ['product', 'repository_id'], ref('int_issues'),
+            'arrived_issues' if live, issue_key(), issue_version()
+        ) }}
+    ) as issues
+    left join lateral (
+        select
+            releases.release_id,
+            releases.released_on
+        from releases_now as releases
+        where
+            releases.product = issues.product
+            and releases.repository_id = issues.repository_id
+            and releases.released_at <= issues.created_at
+        order by releases.released_at desc, releases.release_id desc
+        limit 1
+    ) as caused on true
+    where issues.is_incident and not issues.is_deleted and issues.opened_on is not null
 )
 {% endmacro %}
 
@@ -153,11 +213,12 @@ lead_times as materialized (
         happened.repository_id as entity,
         happened.business_date,
         {{ change('delivery', {
-            'facts': 'happened.facts', 'releases': 'happened.releases', 'open_undeployed': 'happened.waiting'
+            'facts': 'happened.facts', 'releases': 'happened.releases', 'failed_releases': 'happened.failed',
+            'open_undeployed': 'happened.waiting'
         }) }}
     from (
         select
-            merged.product, merged.repository_id, shown.business_date, shown.facts, 0 as releases, shown.waiting
+            merged.product, merged.repository_id, shown.business_date, shown.facts, 0 as releases, 0 as failed, shown.waiting
         from lead_times as merged
         cross join lateral (
             values
@@ -167,9 +228,43 @@ lead_times as materialized (
         union all
         select
             releases.product, releases.repository_id, releases.released_on,
-            {{ fact('releases.released_on', 'releases.received_at') }}, 1, 0
+            {{ fact('releases.released_on', 'releases.received_at') }}, 1, 0, 0
         from releases_now as releases
+        union all
+        select
+            failed.product, failed.repository_id, shown.business_date, 0, 0, shown.failed, 0
+        from (
+            select
+                incidents.product,
+                incidents.repository_id,
+                incidents.released_on,
+                min(incidents.opened_on) as opened_on
+            from incidents
+            where incidents.release_id is not null
+            group by incidents.product, incidents.repository_id, incidents.release_id, incidents.released_on
+        ) as failed
+        cross join lateral (
+            values (failed.opened_on, 1), (failed.released_on + 90, -1)
+        ) as shown (business_date, failed)
+        where failed.opened_on < failed.released_on + 90
     ) as happened
+{% endmacro %}
+
+{# Columns of a row of fct_incidents and of its live twin. #}
+{% macro incident_columns(incidents) %}
+    {{ incidents }}.product,
+    {{ incidents }}.repository_id,
+    {{ incidents }}.number,
+    {{ incidents }}.opened_at,
+    {{ incidents }}.opened_on,
+    {{ incidents }}.closed_at,
+    {{ incidents }}.closed_on,
+    {{ incidents }}.minutes,
+    {{ incidents }}.release_id,
+    {{ incidents }}.released_on,
+    {{ incidents }}.event_source,
+    {{ incidents }}.event_id,
+    {{ incidents }}.batch
 {% endmacro %}
 
 {# Columns of a row of fct_lead_times and of its live twin. #}

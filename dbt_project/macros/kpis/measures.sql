@@ -11,8 +11,11 @@
             'active_customers'
         ],
         'spend': ['facts', 'spends', 'spend_rate', 'media_rate'],
-        'survey': ['facts', 'promoters', 'passives', 'detractors'],
-        'delivery': ['facts', 'releases', 'open_undeployed'],
+        'survey': [
+            'facts', 'promoters', 'passives', 'detractors', 'invitations', 'answered_invitations'
+        ],
+        'delivery': ['facts', 'releases', 'failed_releases', 'open_undeployed'],
+        'issue': ['facts', 'open_issues'],
     }) }}
 {% endmacro %}
 

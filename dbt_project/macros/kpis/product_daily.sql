@@ -57,7 +57,7 @@ sums as (
   The rows of the products of `starts` (product, from_on) from that day on, out of all changes of their days. What
   lies before it in the series is reckoned and left out.
 #}
-{% macro product_days(starts, daily, lead_times, batch) %}
+{% macro product_days(starts, daily, lead_times, incidents, batch) %}
     with reach as (
         select
             daily.*,
@@ -116,7 +116,8 @@ sums as (
             sum(rates.media_of_day) over quarter as media_90d,
             {%- for measure in [
                 'spends', 'new_customers', 'customer_value', 'repeat_customers', 'active_customers', 'promoters',
-                'passives', 'detractors', 'open_undeployed'
+                'passives', 'detractors', 'invitations', 'answered_invitations', 'failed_releases', 'open_undeployed',
+                'open_issues'
             ] %}
             sum(rates.{{ measure }}) over so_far as {{ measure }}_so_far{{ ',' if not loop.last }}
             {%- endfor %}
@@ -145,6 +146,24 @@ sums as (
             interval '1 day'
         ) as day (day)
         group by merged.product, day.day
+    ),
+
+    restored as (
+        select
+            ended.product,
+            day.day::date as business_date,
+            count(*) as incidents,
+            sum(ended.minutes) as minutes_sum,
+            percentile_cont(0.5) within group (order by ended.minutes::double precision)::numeric as minutes_median
+        from {{ starts }} as starts
+        inner join {{ incidents }} as ended
+            on starts.product = ended.product and ended.closed_on >= starts.from_on - 89
+        cross join lateral generate_series(
+            greatest(ended.closed_on, starts.from_on)::timestamp,
+            (ended.closed_on + 89)::timestamp,
+            interval '1 day'
+        ) as day (day)
+        group by ended.product, day.day
     )
 
     select
@@ -171,18 +190,27 @@ sums as (
         running.promoters_so_far::integer as promoters_90d,
         running.passives_so_far::integer as passives_90d,
         running.detractors_so_far::integer as detractors_90d,
+        running.invitations_so_far::integer as invitations_90d,
+        running.answered_invitations_so_far::integer as answered_invitations_90d,
         coalesce(released.deployed, 0)::integer as deployed_90d,
         released.minutes_sum::numeric(18, 4) as lead_minutes_90d,
         released.minutes_median::numeric(18, 4) as lead_minutes_median_90d,
         released.minutes_p90::numeric(18, 4) as lead_minutes_p90_90d,
         running.releases::integer as releases,
         running.releases_90d::integer as releases_90d,
+        running.failed_releases_so_far::integer as failed_releases_90d,
+        coalesce(restored.incidents, 0)::integer as restored_90d,
+        restored.minutes_sum::numeric(18, 4) as restore_minutes_90d,
+        restored.minutes_median::numeric(18, 4) as restore_minutes_median_90d,
         running.open_undeployed_so_far::integer as open_undeployed,
+        running.open_issues_so_far::integer as open_issues,
         {{ batch }} as batch
     from running
     left join {{ ref('stg_registry__products') }} as products on running.product = products.product
     left join released
         on running.product = released.product and running.business_date = released.business_date
+    left join restored
+        on running.product = restored.product and running.business_date = restored.business_date
     where
         running.business_date between running.first_date and running.last_date
         and running.business_date >= running.from_on
@@ -194,8 +222,9 @@ sums as (
         'product', 'business_date', 'currency', 'orders', 'gross_sales', 'discounts', 'returns', 'net_sales',
         'new_customers', 'customers', 'repeat_customers', 'active_customers_90d', 'customer_net_sales', 'orders_90d',
         'sales_90d', 'returns_90d', 'new_customers_90d', 'has_spend', 'spend_90d', 'media_90d', 'promoters_90d',
-        'passives_90d', 'detractors_90d', 'deployed_90d', 'lead_minutes_90d', 'lead_minutes_median_90d',
-        'lead_minutes_p90_90d', 'releases', 'releases_90d', 'open_undeployed'
+        'passives_90d', 'detractors_90d', 'invitations_90d', 'answered_invitations_90d', 'deployed_90d', 'lead_minutes_90d', 'lead_minutes_median_90d',
+        'lead_minutes_p90_90d', 'releases', 'releases_90d', 'failed_releases_90d', 'restored_90d',
+        'restore_minutes_90d', 'restore_minutes_median_90d', 'open_undeployed', 'open_issues'
     ] %}
     {{ days }}.{{ column }}{{ ',' if not loop.last }}
     {%- endfor -%}

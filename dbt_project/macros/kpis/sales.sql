@@ -53,6 +53,13 @@ members as (
 
 {# CTE `members` of a live view: the orders of the customers that anything touched since what is recorded. #}
 {% macro members_touched_live(recorded_model) %}
+{%- set merged -%}
+    select
+        merges.product,
+        merges.customer_key
+    from {{ ref('live_customer_merges') }} as merges
+    where merges.batch > {{ position_of('int_order_customers', 'read_to') }}
+{%- endset -%}
 arrived_orders as materialized (
     {{ order_states(batches_committed_unread_by('int_orders')) }}
 ),
@@ -85,6 +92,19 @@ touched_orders as materialized (
     select placed.product, placed.order_id
     from {{ settings_changed_live(recorded_model) }} as changed
     inner join {{ ref('int_order_customers') }} as placed on changed.product = placed.product
+    union
+    {{ orders_of_merged(merged) }}
+    union
+    select placed.product, placed.order_id
+    from ({{ merged }}) as merged
+    inner join {{ ref('int_order_customers') }} as placed
+        on merged.product = placed.product and merged.customer_key = placed.customer_group
+    union
+    {{ orders_at_rates(changed_rates('int_order_customers')) }}
+),
+
+identity as materialized (
+    {{ identities(ref('live_customer_merges')) }}
 ),
 
 orders_touched_now as (
@@ -97,10 +117,11 @@ placed_now as materialized (
     select
         touched.product,
         touched.order_id,
-        {{ customer_group('orders.customer_key', 'touched.order_id') }} as customer_group
+        {{ customer_group('coalesce(identity.kept_key, orders.customer_key)', 'touched.order_id') }} as customer_group
     from touched_orders as touched
     left join orders_touched_now as orders
         on touched.product = orders.product and touched.order_id = orders.order_id
+    left join identity on orders.product = identity.product and orders.customer_key = identity.customer_key
 ),
 
 touched_customers as (
@@ -130,13 +151,15 @@ members as materialized (
 
 {#
   CTEs `goods_back` and `order_facts` over `members`. One row per order that exists: whether it is a sale (not test,
-  not voided, in the product's own currency), whether it won its customer, which purchase of the customer it was, and
+  not voided, in a currency that can be counted), whether it won its customer, which purchase of the customer it was, and
   the returns booked on it.
 
   A customer is won by the first order that was paid, neither test nor cancelled.
 #}
 {% macro order_facts(live=false) %}
 {%- set order_of = ['product', 'order_id'] -%}
+{%- set rates = ref('live_rates') if live else ref('int_rates') -%}
+{%- set refund_currency = 'coalesce(settled.currency, orders.currency)' -%}
 member_orders as (
     {{ states_of(
         'members', order_of, ref('int_orders'), 'arrived_orders' if live, order_key(), order_version()
@@ -157,8 +180,15 @@ member_refunds as (
 ),
 
 goods_back as materialized (
-    select settled.*
+    select
+        settled.*,
+        {{ rate_or_one(refund_currency, currency_of('products'), 'exchange.rate') }} as exchange_rate
     from ({{ refunds_settled('member_refunds', 'member_transactions') }}) as settled
+    left join member_orders as orders on settled.product = orders.product and settled.order_id = orders.order_id
+    left join {{ ref('stg_registry__products') }} as products on settled.product = products.product
+    left join lateral {{ rate_on(
+        rates, 'settled.product', refund_currency, currency_of('products'), 'settled.business_date'
+    ) }} as exchange on true
 ),
 
 order_facts as materialized (
@@ -180,9 +210,15 @@ order_facts as materialized (
         select
             orders.*,
             members.customer_group,
-            case when orders.is_sale and orders.customer_key is not null then true else false end as is_purchase,
+            case when orders.named_key is not null then members.customer_group end as customer_key,
+            not orders.is_test and not orders.is_voided and orders.exchange_rate is not null as is_sale,
+            not orders.is_test and not orders.is_voided and orders.exchange_rate is not null
+            and orders.named_key is not null as is_purchase,
+            round(coalesce(orders.gross_sales, 0) * orders.exchange_rate, 4) as own_gross_sales,
+            round(coalesce(orders.discounts, 0) * orders.exchange_rate, 4) as own_discounts,
             not orders.is_test and not orders.is_cancelled and coalesce(paid.payments > 0, false) as wins_customers,
             coalesce(booked.returns, 0) as returns,
+            coalesce(booked.own_returns, 0) as own_returns,
             coalesce(paid.paid_amount, 0) as paid_amount,
             coalesce(paid.refunded_amount, 0) as refunded_amount
         from (
@@ -190,7 +226,7 @@ order_facts as materialized (
                 states.product,
                 states.order_id,
                 states.order_name,
-                states.customer_key,
+                states.customer_key as named_key,
                 states.is_guest,
                 states.business_date,
                 states.processed_at,
@@ -198,8 +234,7 @@ order_facts as materialized (
                 states.is_cancelled,
                 states.is_voided,
                 states.is_test,
-                not states.is_test and not states.is_voided
-                and coalesce(states.currency = {{ currency_of('products') }}, false) as is_sale,
+                {{ rate_or_one('states.currency', currency_of('products'), 'exchange.rate') }} as exchange_rate,
                 states.financial_status,
                 states.currency,
                 states.line_count,
@@ -212,6 +247,9 @@ order_facts as materialized (
                 states.batch
             from member_orders as states
             left join {{ ref('stg_registry__products') }} as products on states.product = products.product
+            left join lateral {{ rate_on(
+                rates, 'states.product', 'states.currency', currency_of('products'), 'states.business_date'
+            ) }} as exchange on true
             where not states.is_deleted and states.business_date is not null
         ) as orders
         inner join members on orders.product = members.product and orders.order_id = members.order_id
@@ -230,7 +268,8 @@ order_facts as materialized (
             select
                 goods_back.product,
                 goods_back.order_id,
-                sum(goods_back.returns) as returns
+                sum(goods_back.returns) as returns,
+                sum(round(goods_back.returns * goods_back.exchange_rate, 4)) as own_returns
             from goods_back
             where not goods_back.is_failed and goods_back.business_date is not null
             group by goods_back.product, goods_back.order_id
@@ -264,7 +303,7 @@ order_facts as materialized (
     from (
         select
             product, order_id, business_date, {{ fact('business_date', 'received_at') }} as facts,
-            1 as orders, coalesce(gross_sales, 0) as gross_sales, coalesce(discounts, 0) as discounts, 0 as returns,
+            1 as orders, own_gross_sales as gross_sales, own_discounts as discounts, 0 as returns,
             0 as new_customers, 0 as customer_value, 0 as repeat_customers,
             case when is_purchase then 1 else 0 end as active_customers
         from order_facts
@@ -278,7 +317,7 @@ order_facts as materialized (
         union all
         select
             product, order_id, greatest(business_date, acquired_on), 0,
-            0, 0, 0, 0, 0, coalesce(gross_sales, 0) - coalesce(discounts, 0),
+            0, 0, 0, 0, 0, own_gross_sales - own_discounts,
             case when purchase_number = 2 then 1 else 0 end, 0
         from order_facts
         where is_sale and acquired_on is not null
@@ -292,21 +331,24 @@ order_facts as materialized (
         select
             returned.product, returned.order_id, returned.business_date,
             {{ fact('returned.business_date', 'returned.received_at') }},
-            0, 0, 0, returned.returns, 0, 0, 0, 0
+            0, 0, 0, round(returned.returns * returned.exchange_rate, 4), 0, 0, 0, 0
         from goods_back as returned
         inner join order_facts as facts
             on returned.product = facts.product and returned.order_id = facts.order_id
-        where facts.is_sale and not returned.is_failed and returned.business_date is not null
+        where
+            facts.is_sale and not returned.is_failed and returned.business_date is not null
+            and returned.exchange_rate is not null
         union all
         select
             returned.product, returned.order_id, greatest(returned.business_date, facts.acquired_on), 0,
-            0, 0, 0, 0, 0, -returned.returns, 0, 0
+            0, 0, 0, 0, 0, -round(returned.returns * returned.exchange_rate, 4), 0, 0
         from goods_back as returned
         inner join order_facts as facts
             on returned.product = facts.product and returned.order_id = facts.order_id
         where
             facts.is_sale and facts.acquired_on is not null
             and not returned.is_failed and returned.business_date is not null
+            and returned.exchange_rate is not null
     ) as shown
 {% endmacro %}
 
@@ -329,11 +371,15 @@ order_facts as materialized (
     {{ facts }}.purchase_number::integer as purchase_number,
     {{ facts }}.financial_status,
     {{ facts }}.currency,
+    {{ facts }}.exchange_rate::numeric(20, 10) as exchange_rate,
     {{ facts }}.line_count,
     {{ facts }}.gross_sales,
     {{ facts }}.discounts,
     {{ money(facts ~ '.returns') }} as returns,
     {{ money(facts ~ '.gross_sales - ' ~ facts ~ '.discounts - ' ~ facts ~ '.returns') }} as net_sales,
+    {{ total(facts ~ '.own_gross_sales') }} as own_gross_sales,
+    {{ total(facts ~ '.own_discounts') }} as own_discounts,
+    {{ total(facts ~ '.own_returns') }} as own_returns,
     {{ facts }}.total_price,
     {{ money(facts ~ '.paid_amount') }} as paid_amount,
     {{ money(facts ~ '.refunded_amount') }} as refunded_amount,

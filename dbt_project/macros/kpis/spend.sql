@@ -13,6 +13,8 @@ touched_spends as (
     select spend.product, spend.event_source, spend.spend_id
     from {{ settings_changed_since(model) }} as changed
     inner join {{ ref('int_spend') }} as spend on changed.product = spend.product
+    union
+    {{ spends_at_rates(states_unread_by(model, ref('int_rates'), 'states.base_currency, states.day')) }}
     {%- else %}
     select product, event_source, spend_id from {{ ref('int_spend') }}
     {%- endif %}
@@ -37,6 +39,8 @@ touched_spends as materialized (
     select spend.product, spend.event_source, spend.spend_id
     from {{ settings_changed_live(recorded_model) }} as changed
     inner join {{ ref('int_spend') }} as spend on changed.product = spend.product
+    union
+    {{ spends_at_rates(changed_rates(recorded_model)) }}
 ),
 
 spends_now as (
@@ -48,7 +52,8 @@ spends_now as (
     select product, {{ spend_entity('touched_spends') }} as entity from touched_spends
 {% endmacro %}
 
-{% macro spend_changes() %}
+{% macro spend_changes(live=false) %}
+{%- set rates = ref('live_rates') if live else ref('int_rates') -%}
     select
         accrued.product,
         accrued.entity,
@@ -63,12 +68,16 @@ spends_now as (
         select
             spend.*,
             {{ spend_entity('spend') }} as entity,
-            spend.amount / (spend.period_end - spend.period_start + 1) as rate
+            spend.amount * ({{ rate_or_one('spend.currency', currency_of('products'), 'exchange.rate') }})
+            / (spend.period_end - spend.period_start + 1) as rate
         from spends_now as spend
         left join {{ ref('stg_registry__products') }} as products on spend.product = products.product
+        left join lateral {{ rate_on(
+            rates, 'spend.product', 'spend.currency', currency_of('products'), 'spend.period_start'
+        ) }} as exchange on true
         where
             spend.period_start between date '1990-01-01' and spend.period_end
-            and spend.currency = {{ currency_of('products') }}
+            and (spend.currency = {{ currency_of('products') }} or exchange.rate is not null)
             and spend.amount is not null
     ) as accrued
     cross join lateral (

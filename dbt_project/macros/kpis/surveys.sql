@@ -1,6 +1,7 @@
 {#
   An answer counts from its day on, until 90 days are over or its respondent answers again: of each respondent the
-  latest answer within 90 days, on every day.
+  latest answer within 90 days, on every day. An invitation counts from its day on for 90 days, and as answered from the
+  first answer to its survey that came after it.
 #}
 
 {# CTEs of a recorded model: the respondents touched since it last ran, and all their answers. #}
@@ -9,17 +10,32 @@ touched_respondents as (
     {%- if is_incremental() %}
     {{ states_unread_by(model, ref('int_surveys'), 'states.respondent_key') }}
     union
+    {{ states_unread_by(model, ref('int_invitations'), 'states.respondent_key') }}
+    union
+    select invitations.product, invitations.respondent_key
+    from {{ settings_changed_since(model) }} as changed
+    inner join {{ ref('int_invitations') }} as invitations on changed.product = invitations.product
+    union
     select surveys.product, surveys.respondent_key
     from {{ settings_changed_since(model) }} as changed
     inner join {{ ref('int_surveys') }} as surveys on changed.product = surveys.product
     {%- else %}
-    select distinct product, respondent_key from {{ ref('int_surveys') }}
+    select product, respondent_key from {{ ref('int_surveys') }}
+    union
+    select product, respondent_key from {{ ref('int_invitations') }}
     {%- endif %}
 ),
 
 answers_now as (
     {{ states_of(
         'touched_respondents', ['product', 'respondent_key'], ref('int_surveys'), none, survey_key(), survey_version()
+    ) }}
+),
+
+invitations_now as (
+    {{ states_of(
+        'touched_respondents', ['product', 'respondent_key'], ref('int_invitations'), none, invitation_key(),
+        invitation_version()
     ) }}
 )
 {% endmacro %}
@@ -30,10 +46,22 @@ arrived_answers as materialized (
     {{ survey_states(batches_committed_unread_by('int_surveys')) }}
 ),
 
+arrived_invitations as materialized (
+    {{ invitation_states(batches_committed_unread_by('int_invitations')) }}
+),
+
 touched_respondents as materialized (
     select product, respondent_key from arrived_answers
     union
+    select product, respondent_key from arrived_invitations
+    union
     {{ states_unread_by(recorded_model, ref('int_surveys'), 'states.respondent_key') }}
+    union
+    {{ states_unread_by(recorded_model, ref('int_invitations'), 'states.respondent_key') }}
+    union
+    select invitations.product, invitations.respondent_key
+    from {{ settings_changed_live(recorded_model) }} as changed
+    inner join {{ ref('int_invitations') }} as invitations on changed.product = invitations.product
     union
     select surveys.product, surveys.respondent_key
     from {{ settings_changed_live(recorded_model) }} as changed
@@ -44,6 +72,13 @@ answers_now as (
     {{ states_of(
         'touched_respondents', ['product', 'respondent_key'], ref('int_surveys'), 'arrived_answers', survey_key(),
         survey_version()
+    ) }}
+),
+
+invitations_now as (
+    {{ states_of(
+        'touched_respondents', ['product', 'respondent_key'], ref('int_invitations'), 'arrived_invitations',
+        invitation_key(), invitation_version()
     ) }}
 )
 {% endmacro %}
@@ -85,4 +120,36 @@ answers_now as (
         (spans.business_date, {{ fact('spans.business_date', 'spans.received_at') }}, 1),
         (spans.counts_until, 0, -1)
     ) as shown (business_date, facts, answers)
+    union all
+    select
+        invited.product,
+        invited.respondent_key,
+        shown.business_date,
+        {{ change('survey', {
+            'facts': 'shown.facts', 'invitations': 'shown.invitations', 'answered_invitations': 'shown.answered'
+        }) }}
+    from (
+        select
+            invitations.product,
+            invitations.respondent_key,
+            invitations.business_date as sent_on,
+            invitations.received_at,
+            (
+                select min(answers.business_date)
+                from answers_now as answers
+                where
+                    answers.product = invitations.product
+                    and answers.respondent_key = invitations.respondent_key
+                    and answers.survey_id = invitations.survey_id
+                    and answers.answered_at >= invitations.sent_at
+            ) as answered_on
+        from invitations_now as invitations
+    ) as invited
+    cross join lateral (
+        values
+        (invited.sent_on, {{ fact('invited.sent_on', 'invited.received_at') }}, 1, 0),
+        (invited.sent_on + 90, 0, -1, 0),
+        (case when invited.answered_on < invited.sent_on + 90 then invited.answered_on end, 0, 0, 1),
+        (case when invited.answered_on < invited.sent_on + 90 then invited.sent_on + 90 end, 0, 0, -1)
+    ) as shown (business_date, facts, invitations, answered)
 {% endmacro %}

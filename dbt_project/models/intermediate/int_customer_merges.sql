@@ -3,7 +3,7 @@
     config(
         unique_key=customer_merge_key(),
         post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
-        indexes=[{'columns': customer_merge_key(), 'unique': true}],
+        indexes=[{'columns': customer_merge_key(), 'unique': true}, {'columns': ['batch']}],
     )
 }}
 

@@ -4,7 +4,11 @@
         unique_key=invitation_key(),
         pre_hook="{{ follow_time_zone('business_date', 'sent_at') }}",
         post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
-        indexes=[{'columns': invitation_key(), 'unique': true}],
+        indexes=[
+            {'columns': invitation_key(), 'unique': true},
+            {'columns': ['product', 'respondent_key']},
+            {'columns': ['batch']},
+        ],
     )
 }}
 

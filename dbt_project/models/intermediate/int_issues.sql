@@ -4,7 +4,7 @@
         unique_key=issue_key(),
         pre_hook="{{ follow_time_zone('opened_on', 'created_at', {'closed_on': 'closed_at'}) }}",
         post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
-        indexes=[{'columns': issue_key(), 'unique': true}],
+        indexes=[{'columns': issue_key(), 'unique': true}, {'columns': ['batch']}],
     )
 }}
 

@@ -1,5 +1,6 @@
 -- One row per order and customer it belongs to or ever belonged to. An order of nobody is a customer of its own.
 -- depends_on: {{ ref('int_settings') }}
+-- depends_on: {{ ref('int_rates') }}
 {{
     config(
         unique_key=['product', 'order_id', 'customer_group'],
@@ -11,6 +12,8 @@
         ],
     )
 }}
+
+{% set merged = states_unread_by('int_order_customers', ref('int_customer_merges'), 'states.customer_key') %}
 
 with touched as (
     {%- if is_incremental() %}
@@ -27,6 +30,18 @@ with touched as (
         orders.order_id
     from {{ settings_changed_since('int_order_customers') }} as changed
     inner join {{ ref('int_orders') }} as orders on changed.product = orders.product
+    union
+    {{ orders_of_merged(merged) }}
+    union
+    select
+        placed.product,
+        placed.order_id
+    from ({{ merged }}) as merged
+    inner join {{ this }} as placed on merged.product = placed.product and merged.customer_key = placed.customer_group
+    union
+    {{ orders_at_rates(
+        states_unread_by('int_order_customers', ref('int_rates'), 'states.base_currency, states.day')
+    ) }}
     {%- else %}
     select
         product,
@@ -45,14 +60,19 @@ with touched as (
     {%- endif %}
 ),
 
+identity as (
+    {{ identities(ref('int_customer_merges')) }}
+),
+
 placed as (
     select
         touched.product,
         touched.order_id,
-        {{ customer_group('orders.customer_key', 'touched.order_id') }} as customer_group
+        {{ customer_group('coalesce(identity.kept_key, orders.customer_key)', 'touched.order_id') }} as customer_group
     from touched
     left join {{ ref('int_orders') }} as orders
         on touched.product = orders.product and touched.order_id = orders.order_id
+    left join identity on orders.product = identity.product and orders.customer_key = identity.customer_key
 )
 
 select

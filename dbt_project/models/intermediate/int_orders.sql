@@ -4,7 +4,12 @@
         unique_key=order_key(),
         pre_hook="{{ follow_time_zone('business_date', 'processed_at') }}",
         post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
-        indexes=[{'columns': order_key(), 'unique': true}],
+        indexes=[
+            {'columns': order_key(), 'unique': true},
+            {'columns': ['product', 'customer_key']},
+            {'columns': ['product', 'currency', 'business_date']},
+            {'columns': ['batch']},
+        ],
     )
 }}
 

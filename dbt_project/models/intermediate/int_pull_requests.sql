@@ -4,7 +4,7 @@
         unique_key=pull_request_key(),
         pre_hook="{{ follow_time_zone('merged_on', 'merged_at') }}",
         post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
-        indexes=[{'columns': pull_request_key(), 'unique': true}],
+        indexes=[{'columns': pull_request_key(), 'unique': true}, {'columns': ['batch']}],
     )
 }}
 

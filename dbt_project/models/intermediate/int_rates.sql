@@ -3,7 +3,7 @@
     config(
         unique_key=rate_key(),
         post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
-        indexes=[{'columns': rate_key(), 'unique': true}],
+        indexes=[{'columns': rate_key(), 'unique': true}, {'columns': ['batch']}],
     )
 }}
 

@@ -4,7 +4,11 @@
         unique_key=refund_key(),
         pre_hook="{{ follow_time_zone('business_date', 'refunded_at') }}",
         post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
-        indexes=[{'columns': refund_key(), 'unique': true}],
+        indexes=[
+            {'columns': refund_key(), 'unique': true},
+            {'columns': ['product', 'order_id']},
+            {'columns': ['batch']},
+        ],
     )
 }}
 

@@ -4,7 +4,7 @@
         unique_key=release_key(),
         pre_hook="{{ follow_time_zone('released_on', 'released_at') }}",
         post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
-        indexes=[{'columns': release_key(), 'unique': true}],
+        indexes=[{'columns': release_key(), 'unique': true}, {'columns': ['batch']}],
     )
 }}
 

@@ -3,7 +3,7 @@
     config(
         unique_key=spend_key(),
         post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
-        indexes=[{'columns': spend_key(), 'unique': true}],
+        indexes=[{'columns': spend_key(), 'unique': true}, {'columns': ['batch']}],
     )
 }}
 

@@ -1,5 +1,6 @@
 -- One row per spend and day on which it changes what its product spends a day.
 -- depends_on: {{ ref('int_settings') }}
+-- depends_on: {{ ref('int_rates') }}
 {{
     config(
         unique_key=['product', 'entity', 'business_date'],

@@ -4,7 +4,11 @@
         unique_key=survey_key(),
         pre_hook="{{ follow_time_zone('business_date', 'answered_at') }}",
         post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
-        indexes=[{'columns': survey_key(), 'unique': true}],
+        indexes=[
+            {'columns': survey_key(), 'unique': true},
+            {'columns': ['product', 'respondent_key']},
+            {'columns': ['batch']},
+        ],
     )
 }}
 

@@ -4,7 +4,11 @@
         unique_key=transaction_key(),
         pre_hook="{{ follow_time_zone('business_date', 'processed_at') }}",
         post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
-        indexes=[{'columns': transaction_key(), 'unique': true}],
+        indexes=[
+            {'columns': transaction_key(), 'unique': true},
+            {'columns': ['product', 'order_id']},
+            {'columns': ['batch']},
+        ],
     )
 }}
 

@@ -9,7 +9,9 @@ with {{ members_touched_live('int_order_changes') }},
 
 {{ respondents_touched_live('int_survey_changes') }},
 
-{{ repositories_touched_live(['int_delivery_changes', 'fct_lead_times']) }},
+{{ repositories_touched_live(['int_delivery_changes', 'fct_lead_times', 'fct_incidents']) }},
+
+{{ issues_touched_live('int_issue_changes') }},
 
 order_entities as (
     select
@@ -27,9 +29,10 @@ order_entities as (
 since as materialized (
     {% set families = {
         'order': ['select product, entity from order_entities', order_changes()],
-        'spend': [spend_entities(), spend_changes()],
+        'spend': [spend_entities(), spend_changes(live=true)],
         'survey': [respondent_entities(), survey_changes()],
         'delivery': [repository_entities(), delivery_changes()],
+        'issue': [issue_entities(), issue_changes()],
     } %}
     {%- for family, (touched, fresh) in families.items() %}
     select
@@ -128,6 +131,19 @@ all_lead_times as (
     union all
     select {{ lead_time_columns('lead_times') }}
     from lead_times
+),
+
+all_incidents as (
+    select {{ incident_columns('recorded') }}
+    from starts
+    inner join {{ ref('fct_incidents') }} as recorded on starts.product = recorded.product
+    where not exists (
+        select 1 from touched_repositories as touched
+        where touched.product = recorded.product and touched.repository_id = recorded.repository_id
+    )
+    union all
+    select {{ incident_columns('incidents') }}
+    from incidents
 )
 
 select
@@ -142,4 +158,4 @@ union all
 select
     {{ product_day_columns('reckoned') }},
     {{ batch }} as batch
-from ({{ product_days('starts', 'daily', 'all_lead_times', '0::bigint') }}) as reckoned
+from ({{ product_days('starts', 'daily', 'all_lead_times', 'all_incidents', '0::bigint') }}) as reckoned

@@ -41,18 +41,19 @@ union all
 ) }}
 union all
 {{ row_rule(
-    'currency_foreign', 'live_orders', 'order_id', "checked.currency is distinct from " ~ currency_of('products'),
-    "format('%s in a product counted in %s', checked.currency, " ~ currency_of('products') ~ ")"
+    'currency_foreign', 'live_orders', 'order_id', currency_uncounted('checked.currency', 'checked.business_date'),
+    "format('%s in a product counted in %s, and no rate for the day', checked.currency, " ~ currency_of('products') ~ ")"
 ) }}
 union all
 {{ row_rule(
-    'currency_foreign', 'live_transactions', 'transaction_id', "checked.currency <> " ~ currency_of('products'),
-    "format('%s in a product counted in %s', checked.currency, " ~ currency_of('products') ~ ")"
+    'currency_foreign', 'live_transactions', 'transaction_id',
+    currency_uncounted('checked.currency', 'checked.business_date'),
+    "format('%s in a product counted in %s, and no rate for the day', checked.currency, " ~ currency_of('products') ~ ")"
 ) }}
 union all
 {{ row_rule(
-    'currency_foreign', 'live_spend', 'spend_id', "checked.currency is distinct from " ~ currency_of('products'),
-    "format('%s in a product counted in %s', checked.currency, " ~ currency_of('products') ~ ")"
+    'currency_foreign', 'live_spend', 'spend_id', currency_uncounted('checked.currency', 'checked.period_start'),
+    "format('%s in a product counted in %s, and no rate for the day', checked.currency, " ~ currency_of('products') ~ ")"
 ) }}
 union all
 {{ row_rule(

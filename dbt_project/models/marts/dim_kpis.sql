@@ -11,6 +11,7 @@ select
     direction::text as direction,
     grain::text as grain,
     time_window::text as time_window,
+    period::text as period,
     owner::text as owner,
     basis::text as basis,
     is_headline::boolean as is_headline,
@@ -22,15 +23,16 @@ from (
     {%- for name, kpi in catalogue.items() %}
     (
         '{{ name }}', {{ loop.index }}, '{{ kpi.title.en }}', '{{ kpi.title["pt-BR"] }}', '{{ kpi.unit }}',
-        '{{ kpi.direction }}', '{{ kpi.grain }}', '{{ kpi.window }}', '{{ kpi.owner }}', '{{ kpi.basis }}',
+        '{{ kpi.direction }}', '{{ kpi.grain }}', '{{ kpi.window }}', '{{ kpi.period }}', '{{ kpi.owner }}',
+        '{{ kpi.basis }}',
         {{ kpi.headline }}, {{ kpi.live }},
         '{{ kpi.definition.en | replace("'", "''") }}',
         '{{ kpi.definition["pt-BR"] | replace("'", "''") }}'
     ){{ ',' if not loop.last }}
     {%- else %}
-    (null, null, null, null, null, null, null, null, null, null, null, null, null, null)
+    (null, null, null, null, null, null, null, null, null, null, null, null, null, null, null)
     {%- endfor %}
 ) as catalogue (
-    kpi, position, title_en, title_pt, unit, direction, grain, time_window, owner, basis, is_headline, is_live,
+    kpi, position, title_en, title_pt, unit, direction, grain, time_window, period, owner, basis, is_headline, is_live,
     definition_en, definition_pt
 )

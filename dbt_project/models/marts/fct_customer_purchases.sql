@@ -19,8 +19,8 @@ days as (
         customer_key,
         business_date,
         count(*)::integer as orders,
-        sum(gross_sales - discounts) as sales,
-        sum(returns) as returns
+        sum(own_gross_sales - own_discounts) as sales,
+        sum(own_returns) as returns
     from orders_of_customers
     where is_sale and customer_key is not null
     group by product, customer_key, business_date

@@ -16,4 +16,6 @@ with starts as (
 )
 
 select days.*
-from ({{ product_days('starts', ref('int_daily_changes'), ref('fct_lead_times'), batch) }}) as days
+from (
+    {{ product_days('starts', ref('int_daily_changes'), ref('fct_lead_times'), ref('fct_incidents'), batch) }}
+) as days

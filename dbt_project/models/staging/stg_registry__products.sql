@@ -2,5 +2,6 @@
 select
     product,
     currency,
-    timezone as time_zone
+    timezone as time_zone,
+    gross_margin
 from {{ source('registry', 'products') }}
