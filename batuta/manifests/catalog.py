@@ -44,6 +44,16 @@ KPIS = (
     "new_customers",
     "average_order_value",
     "refund_rate",
+    "active_customers",
+    "repeat_rate",
+    "CAC_paid",
+    "LTV_CAC",
+    "payback",
+    "response_rate",
+    "deployment_frequency",
+    "change_failure_rate",
+    "restore_time",
+    "open_issues",
 )
 POLICIES = ("pii-mask-basic", "retention-180d")
 

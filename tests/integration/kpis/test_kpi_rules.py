@@ -82,6 +82,16 @@ def test_what_cannot_be_said_is_null_with_its_reason(tell: Tell) -> None:
         "new_customers": (0, None),
         "average_order_value": (50, None),
         "refund_rate": (0, None),
+        "active_customers": (1, None),
+        "repeat_rate": (None, "no customers acquired"),
+        "CAC_paid": (None, "no spend recorded"),
+        "LTV_CAC": (None, "no gross margin declared"),
+        "payback": (None, "no gross margin declared"),
+        "response_rate": (None, "no invitations in 90 days"),
+        "deployment_frequency": (0, None),
+        "change_failure_rate": (None, "nothing released in 90 days"),
+        "restore_time": (None, "no incident ended in 90 days"),
+        "open_issues": (0, None),
     }
 
 
