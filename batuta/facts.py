@@ -305,7 +305,7 @@ def _look_up(
 
     keys = {event_key(product, source, id): (source, id) for source, id in sorted(refs)}
     rows = conn.execute(
-        f"select key, type, received_at from batuta.events where {OF_KEYS}", {"keys": list(keys)}
+        f"select key, type, received_at from batuta.history where {OF_KEYS}", {"keys": list(keys)}
     ).fetchall()
     kept = {bytes(key): (type, received_at) for key, type, received_at in rows}
     return tuple(FactEvent(source, id, *kept.get(key, (None, None))) for key, (source, id) in keys.items())

@@ -115,22 +115,31 @@ def newest(
 def find(
     conn: psycopg.Connection[Any], id: str, *, product: str | None = None, source: str | None = None
 ) -> list[LoggedEvent]:
-    """Every event of that id, whatever its product and source unless they are given."""
+    """Every event of that id, whatever its product and source unless they are given.
+
+    Those that retention took out of the log and kept are among them.
+    """
     with conn.cursor(row_factory=class_row(LoggedEvent)) as cursor:
         if product is not None and source is not None:
             return cursor.execute(
-                f"select {COLUMNS} from batuta.events where {OF_KEYS}",
+                f"select {COLUMNS} from batuta.history where {OF_KEYS}",
                 {"keys": [event_key(product, source, id)]},
             ).fetchall()
         return cursor.execute(
             f"""
-            select {COLUMNS} from batuta.events
+            select {COLUMNS} from batuta.history
             where id = %(id)s and (%(product)s::text is null or product = %(product)s)
                 and (%(source)s::text is null or source = %(source)s)
             order by batch
             """,
             {"id": id, "product": product, "source": source},
         ).fetchall()
+
+
+def has_landed(conn: psycopg.Connection[Any], product: str, source: str, id: str) -> bool:
+    """Whether an event landed once; where it is not found any more, it was removed by policy."""
+    key = event_key(product, source, id)
+    return conn.execute("select from batuta.inbox where key = %s", (key,)).fetchone() is not None
 
 
 def last_batch(conn: psycopg.Connection[Any]) -> int:

@@ -138,10 +138,11 @@ def _strip_orders(conn: psycopg.Connection[Any], person: Person) -> int:
     blank = sql.SQL(
         "data || (select coalesce(jsonb_object_agg(name, 'null'::jsonb), '{{}}') from unnest({}::text[]) as name"
     ).format(sql.Literal(list(_OF_THE_ORDER))) + sql.SQL(" where data ? name)")
-    statement = sql.SQL(
-        "update batuta.events set data = {} where connector = 'shopify' and dataset = 'orders' and {}"
-    ).format(blank, _events_with(person))
-    return conn.execute(statement).rowcount
+    statement = sql.SQL("update {} set data = {} where connector = 'shopify' and dataset = 'orders' and {}")
+    return sum(
+        conn.execute(statement.format(sql.Identifier("batuta", table), blank, _events_with(person))).rowcount
+        for table in ("events", "kept_events")
+    )
 
 
 def _drop_chunks(conn: psycopg.Connection[Any], person: Person) -> int:

@@ -159,7 +159,7 @@ def _hashes(document: dict[str, Any], names: tuple[str, ...]) -> Iterator[str]:
 def _of_orders(conn: psycopg.Connection[Any], product: str, source: str, orders: list[int]) -> set[str]:
     rows = conn.execute(
         """
-        select data from batuta.events
+        select data from batuta.history
         where product = %s and source = %s and connector = 'shopify' and dataset = 'orders' and subject = any(%s)
         """,
         (product, source, [f"gid://shopify/Order/{order}" for order in orders]),
@@ -178,7 +178,7 @@ def _of_merges(conn: psycopg.Connection[Any], product: str, source: str | None, 
         """
         with recursive merges as (
             select source, subject, data ->> 'customer_kept_id' as kept, data ->> 'customer_deleted_id' as deleted
-            from batuta.events
+            from batuta.history
             where product = %(product)s and source = coalesce(%(source)s, source) and connector = 'shopify'
                 and dataset = 'customer_merges' and lower(data ->> 'status') = 'completed'
         ),
@@ -207,7 +207,7 @@ def _of_customer_records(
 ) -> set[str]:
     rows = conn.execute(
         """
-        select data, subject, id from batuta.events
+        select data, subject, id from batuta.history
         where product = %s and source = coalesce(%s, source) and connector = 'shopify' and dataset = 'customers'
             and data ->> 'id' = any(%s)
         """,

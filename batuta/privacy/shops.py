@@ -67,7 +67,7 @@ def quarantined_of_shop(conn: psycopg.Connection[Any], product: str, source: str
 
 def _tokens_of_shop(conn: psycopg.Connection[Any], product: str, source: str) -> list[str]:
     rows = conn.execute(
-        "select data::text from batuta.events where product = %s and source = %s and strpos(data::text, '[[') > 0",
+        "select data::text from batuta.history where product = %s and source = %s and strpos(data::text, '[[') > 0",
         (product, source),
     )
     return sorted({match[0] for (text,) in rows for match in TOKEN.finditer(text)})
@@ -78,8 +78,8 @@ def _delete_unused_tokens(conn: psycopg.Connection[Any], product: str, tokens: l
         """
         delete from batuta.vault
         where product = %(product)s and token = any(%(tokens)s) and not exists (
-            select 1 from batuta.events
-            where events.product = %(product)s and strpos(events.data::text, vault.token) > 0
+            select 1 from batuta.history
+            where history.product = %(product)s and strpos(history.data::text, vault.token) > 0
         )
         """,
         {"product": product, "tokens": tokens},

@@ -161,7 +161,7 @@ def _held(conn: psycopg.Connection[Any], product: ProductInfo) -> tuple[HeldDeli
 
 def _freshness(conn: psycopg.Connection[Any], product: ProductInfo, batch_to: int | None) -> Freshness:
     row = conn.execute(
-        "select max(batch), max(time) from batuta.events "
+        "select max(batch), max(time) from batuta.history "
         "where product = %(product)s and (%(batch)s::bigint is null or batch <= %(batch)s)",
         {"product": product.name, "batch": batch_to},
     ).fetchone()

@@ -99,7 +99,7 @@ and (connector, dataset) in (select * from unnest(%(connectors)s::text[], %(data
 def _page_end(conn: psycopg.Connection[Any], product: str, after: int, to: int) -> int | None:
     """The batch that ends the next page; None where there is nothing to read."""
     row = conn.execute(
-        f"select max(batch) from (select batch from batuta.events where {_OF_TEXTS} order by batch limit %(limit)s) p",
+        f"select max(batch) from (select batch from batuta.history where {_OF_TEXTS} order by batch limit %(limit)s) p",
         {"product": product, "after": after, "to": to, "limit": _PAGE_EVENTS, **_datasets()},
     ).fetchone()
     return row[0] if row else None
@@ -110,7 +110,7 @@ def _page(conn: psycopg.Connection[Any], product: str, after: int, to: int) -> I
 
     with conn.cursor("texts", row_factory=class_row(LoggedEvent)) as cursor:
         cursor.execute(
-            f"select {COLUMNS} from batuta.events where {_OF_TEXTS} order by batch, key",
+            f"select {COLUMNS} from batuta.history where {_OF_TEXTS} order by batch, key",
             {"product": product, "after": after, "to": to, **_datasets()},
         )
         yield from cursor
