@@ -10,6 +10,7 @@ from batuta.manifests.graph import CompiledAgent, CompiledProduct
 from batuta.manifests.load import Document
 from batuta.manifests.models import Agent, ConnectorBinding, Product
 from batuta.manifests.problems import FieldPath, Problem, closest, dotted, unknown
+from batuta.policy.retention import is_retention
 
 RESERVED_AGENTS = ("ingest", "vector", "reports", "registry")
 
@@ -83,7 +84,7 @@ def compile_product(
     problems = [
         *_unknown_words(document, ("spec", "kpis"), "KPI", spec.kpis, catalog.kpis),
         *_unknown_words(document, ("spec", "owners"), "agent", spec.owners, names.agents),
-        *_unknown_words(document, ("spec", "policies"), "policy", spec.policies, catalog.policies),
+        *_policy_problems(document, spec.policies, catalog.policies),
         *_source_problems(document, spec.datasets, spec.sources, catalog),
         *_connector_problems(document, manifest, catalog),
     ]
@@ -139,6 +140,17 @@ def _unknown_words(
         for index, word in enumerate(words)
         if word not in known
     ]
+
+
+def _policy_problems(document: Document, policies: tuple[str, ...], known: tuple[str, ...]) -> list[Problem]:
+    """Retention policies carry their days in their name, so any number of days is known."""
+    periods = tuple(policy for policy in policies if is_retention(policy))
+    path: FieldPath = ("spec", "policies")
+    problems = _unknown_words(document, path, "policy", policies, (*known, *periods))
+    for policy in periods[1:]:
+        message = f"{policy} and {periods[0]} both say how long events are kept; leave one"
+        problems.append(document.problem((*path, policies.index(policy)), message))
+    return problems
 
 
 def _source_problems(

@@ -217,3 +217,14 @@ def test_a_connector_without_secrets_is_a_warning() -> None:
     [problem] = compiled(product(connectors=[{"type": "shopify"}])).problems
 
     assert problem.severity == "warning"
+
+
+def test_a_retention_policy_may_name_any_number_of_days_but_there_is_one() -> None:
+    graph = compiled(product(policies=["pii-mask-basic", "retention-30d"])).graph
+    assert graph is not None
+    assert graph.products[0].policies == ("pii-mask-basic", "retention-30d")
+    assert messages(product(policies=["retention-30d", "retention-90d"])) == [
+        "spec.policies[1]: retention-90d and retention-30d both say how long events are kept; leave one"
+    ]
+    (unknown,) = messages(product(policies=["retention-0d"]))
+    assert unknown.startswith('spec.policies[0]: no policy "retention-0d"')
