@@ -91,6 +91,11 @@ class Settings(BaseSettings):
     reports_dir: Folder = Field(
         default=Path(), description="Where report pages are written; by default `reports` under `home`."
     )
+    quarantine_days: int = Field(
+        default=180,
+        gt=0,
+        description="After how many days without an attempt a delivery in quarantine loses its content.",
+    )
     smtp_url: SecretStr | None = Field(
         default=None,
         description="Mail server, as `smtp://user:password@host:587?starttls=1`; "

@@ -17,7 +17,7 @@ from batuta.manifests.graph import CompiledGraph
 from batuta_assets.compat import fires_at
 from batuta_assets.dbt_manifest import DataTest, DbtManifest, Model
 from batuta_assets.dbt_run import NodeResult, build
-from batuta_assets.gates import raise_horizons, record_refresh, record_structure
+from batuta_assets.gates import hold_models, raise_horizons, record_refresh, record_structure
 from batuta_assets.locations import locations
 from batuta_assets.runtime import Runtime
 from sensors import run_tags
@@ -30,8 +30,6 @@ LAYERS: Final[Mapping[str, str]] = {
     "marts": "KPIs and facts under contract, as of the last refresh.",
     "live": "The same as of the last committed event.",
 }
-REFRESH_LOCK: Final = 0x6261_7475_0D87
-"""Advisory lock: two dbt builds of one warehouse never run at once, whoever starts them."""
 
 
 def dbt_assets(manifest: DbtManifest, graph: CompiledGraph, docs_url: str) -> dg.AssetsDefinition:
@@ -52,7 +50,7 @@ def dbt_assets(manifest: DbtManifest, graph: CompiledGraph, docs_url: str) -> dg
         due_at = context.run.tags.get(run_tags.DUE_AT)
         due = due_runs(graph, datetime.fromisoformat(due_at), fires_at) if due_at else ()
         with runtime.connect("writer") as lock:
-            lock.execute("select pg_advisory_lock(%s)", (REFRESH_LOCK,))
+            hold_models(lock)
             raise_horizons(lock, horizons(due))
             batch = last_batch(lock)
             lock.commit()

@@ -18,6 +18,7 @@ from sensors.claims import NEVER_REFRESHED
 STRUCTURAL = "gate:structural"
 REFRESHED = "refresh_marts"
 SHOWN_VIOLATIONS = 20
+REFRESH_LOCK = 0x6261_7475_0D87
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,11 @@ def is_refreshed(conn: psycopg.Connection[Any], models: str) -> bool:
 def record_refresh(conn: psycopg.Connection[Any], batch: int, models: str) -> None:
     """Keep up to which batch, and by which models, the marts are refreshed."""
     move_cursor(conn, REFRESHED, {"batch": batch, "models": models})
+
+
+def hold_models(conn: psycopg.Connection[Any]) -> None:
+    """Wait until nobody else builds the models or lets go of what they rest on; held as long as the connection."""
+    conn.execute("select pg_advisory_lock(%s)", (REFRESH_LOCK,))
 
 
 @dataclass(frozen=True, slots=True)

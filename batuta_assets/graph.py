@@ -26,6 +26,7 @@ from batuta_assets.partitions import products
 from batuta_assets.pipelines import due_schedules, hourly_refresh, pipeline_job, refresh_job
 from batuta_assets.privacy import privacy_job, privacy_sensor
 from batuta_assets.reports import report_asset
+from batuta_assets.retention import daily_retention, retention_job
 from batuta_assets.runtime import Runtime, connector_to, warehouse_url
 from batuta_assets.skills import skill_asset, skills_by_name
 from batuta_assets.sources import source_specs
@@ -56,12 +57,16 @@ def definitions(score: Score, runtime: Runtime | None = None) -> dg.Definitions:
     dbt = dbt_assets(score.manifest, score.graph, score.docs_url)
     refresh = refresh_job(dbt)
     jobs = [pipeline_job(pipeline) for pipeline in score.graph.pipelines]
-    privacy = privacy_job()
+    privacy, retention = privacy_job(), retention_job(score.graph)
     return dg.Definitions(
         assets=[*source_specs(score.graph, score.contracts), dbt, *_pipeline_assets(score)],
         asset_checks=list(connector_checks(score.graph)),
-        jobs=[refresh, *jobs, *backfill_jobs(score.graph), privacy],
-        schedules=[*due_schedules(score.graph, refresh), hourly_refresh(refresh, score.manifest.digest)],
+        jobs=[refresh, *jobs, *backfill_jobs(score.graph), privacy, retention],
+        schedules=[
+            *due_schedules(score.graph, refresh),
+            hourly_refresh(refresh, score.manifest.digest),
+            daily_retention(retention),
+        ],
         sensors=[*_sensors(score.graph, refresh, jobs), privacy_sensor(privacy)],
         resources={"runtime": runtime or Runtime()},
         executor=dg.in_process_executor,

@@ -63,6 +63,9 @@ COMMANDS: Mapping[str, CommandEntry] = {
     "privacy": CommandEntry(
         "batuta_cli.commands.privacy:privacy", "Requests of persons to be told or forgotten."
     ),
+    "retention": CommandEntry(
+        "batuta_cli.commands.retention:retention", "What the log lets go of by policy; let it go."
+    ),
     "cursors": CommandEntry("batuta_cli.commands.cursors:cursors", "Look at and rewind reading positions."),
     "skill": CommandEntry("batuta_cli.commands.skill:skill", "List and run skills."),
     "bench": CommandEntry("batuta_cli.commands.bench:bench", "Run a benchmark against its peers."),

@@ -11,7 +11,7 @@ import click
 
 from batuta.errors import BatutaError, UsageError
 from batuta.facts import events_of_fact
-from batuta.landing.reader import LoggedEvent, find, newest
+from batuta.landing.reader import LoggedEvent, find, has_landed, newest
 from batuta.settings import get_settings
 from batuta.warehouse.connection import Connection, connect
 from batuta.warehouse.database import ensure_database
@@ -55,9 +55,9 @@ def list_events(
             _show_fact(conn, fact_id, limit, as_json=as_json)
             return
         if run_id is not None:
-            found = _of_run(conn, run_id)[:limit]
-        else:
-            found = newest(conn, product=product, types=types or None, limit=limit)
+            _show_run(conn, run_id, limit, as_json=as_json)
+            return
+        found = newest(conn, product=product, types=types or None, limit=limit)
     if not found and not as_json:
         click.echo("No events.")
     for event in found:
@@ -72,6 +72,12 @@ def show(event_id: str, product: str | None, source: str | None) -> None:
     """Everything the log holds of an event, as JSON; personal data is masked since before it was written."""
     with connect(ensure_database(get_settings(), steps()), "reader") as conn:
         found = find(conn, event_id, product=product, source=source)
+        gone = not found and _was_removed(conn, event_id, product, source)
+    if gone:
+        raise BatutaError(
+            f"the event {event_id} expired by policy",
+            hint="It landed, and retention has removed it from the log; see docs/retention.md.",
+        )
     if not found:
         raise BatutaError(
             f"no event has the id {event_id}", hint="It may be in quarantine: batuta quarantine list"
@@ -80,16 +86,38 @@ def show(event_id: str, product: str | None, source: str | None) -> None:
         click.echo(json.dumps(_document(event), ensure_ascii=False, indent=2))
 
 
-def _of_run(conn: Connection, run_id: str) -> list[LoggedEvent]:
+def _was_removed(conn: Connection, event_id: str, product: str | None, source: str | None) -> bool:
+    """Whether an event of that id landed; where product or source are not given, among those known to the log."""
+    pairs = conn.execute(
+        """
+        select distinct product, source from batuta.history
+        where (%(product)s::text is null or product = %(product)s) and (%(source)s::text is null or source = %(source)s)
+        """,
+        {"product": product, "source": source},
+    ).fetchall()
+    if product is not None and source is not None:
+        pairs.append((product, source))
+    return any(has_landed(conn, of, where, event_id) for of, where in pairs)
+
+
+def _show_run(conn: Connection, run_id: str, limit: int, *, as_json: bool) -> None:
     refs = conn.execute(_OF_RUN, (run_id,)).fetchall()
     if not refs:
         raise BatutaError(
             f"no events are recorded for run {run_id}",
             hint="Runs that a clock, a person or another run started have none.",
         )
-    return [
-        event for product, source, id_ in refs for event in find(conn, id_, product=product, source=source)
-    ]
+    for product, source, id_ in refs[:limit]:
+        found = find(conn, id_, product=product, source=source)
+        for event in found:
+            click.echo(json.dumps(_document(event), ensure_ascii=False) if as_json else _line(event))
+        if not found:
+            expired = {"product": product, "source": source, "id": id_, "expired": True}
+            click.echo(json.dumps(expired, ensure_ascii=False) if as_json else _expired_line(product, id_))
+
+
+def _expired_line(product: str, event_id: str) -> str:
+    return f"{'':>7}  {'expired by policy':<19}  {product:<12} {'':<36} {event_id}"
 
 
 def _show_fact(conn: Connection, fact_id: str, limit: int, *, as_json: bool) -> None:

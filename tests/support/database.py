@@ -60,11 +60,16 @@ def template(server_url: str) -> Iterator[str]:
     _execute(server_url, "create database {}", name)
     try:
         migrate(with_database(server_url, name))
-        _execute(server_url, "alter database {} with allow_connections false", name)
-        _end_sessions(server_url, name)
+        freeze(server_url, name)
         yield name
     finally:
         _execute(server_url, "drop database if exists {} with (force)", name)
+
+
+def freeze(server_url: str, name: str) -> None:
+    """Let nobody connect to a database any more, so that others can be made from it."""
+    _execute(server_url, "alter database {} with allow_connections false", name)
+    _end_sessions(server_url, name)
 
 
 @contextmanager

@@ -32,7 +32,7 @@ class House:
     def __init__(self, url: str, home: Path) -> None:
         self.url = url
         self.home = home
-        self.keys: KeyRing = create_keys(home)
+        self.keys: KeyRing = KeyRing.load(home) if (home / "keys").exists() else create_keys(home)
         self.landing = Landing(Contracts.load(), DefaultPolicy(), self.keys, lambda: NOW)
         self.masker = Masker("arcsat", self.keys)
 

@@ -8,11 +8,19 @@ with newest as (
 models as (
     select unnest(
         array[
-            {% for model in folding_models() + derived_models() -%}
+            {% for model in folding_models() -%}
                 '{{ model }}'{{ ',' if not loop.last }}
             {% endfor %}
         ]
-    ) as model
+    ) as model, true as folds_log
+    union all
+    select unnest(
+        array[
+            {% for model in derived_models() -%}
+                '{{ model }}'{{ ',' if not loop.last }}
+            {% endfor %}
+        ]
+    ) as model, false as folds_log
 )
 
 select
@@ -21,13 +29,14 @@ select
         coalesce(recorded.read_to, 0)::bigint as read_to,
         newest.batch as up_to,
         (coalesce(max(recorded.refresh) over (), 0) + 1)::bigint as refresh,
-        coalesce(recorded.done, 0)::bigint as done
+        coalesce(recorded.done, 0)::bigint as done,
     {% else %}
         0::bigint as read_to,
         newest.batch as up_to,
         1::bigint as refresh,
-        0::bigint as done
+        0::bigint as done,
     {% endif %}
+    models.folds_log
 from models
 cross join newest
 {% if is_incremental() %}

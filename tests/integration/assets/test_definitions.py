@@ -144,7 +144,11 @@ def test_every_sensor_and_schedule_is_running_and_none_is_added_behind_our_back(
     }
     assert set(sensors.values()) == {dg.DefaultSensorStatus.RUNNING}
     schedules = {s.name: s.default_status for s in repository.schedule_defs}
-    assert set(schedules) == {"cron_0_6_any_any_any__america_sao_paulo", "refresh_marts_hourly"}
+    assert set(schedules) == {
+        "cron_0_6_any_any_any__america_sao_paulo",
+        "refresh_marts_hourly",
+        "retention_daily",
+    }
     assert set(schedules.values()) == {dg.DefaultScheduleStatus.RUNNING}
 
 
