@@ -56,5 +56,45 @@ def chaos(*, scale: float, seed: int) -> None:
     _print(measured.run(get_settings(), steps(), scale=scale, seed=seed))
 
 
+@bench.command()
+@click.option("--events", default=200, show_default=True, help="Orders sent per size of history.")
+@click.option(
+    "--size",
+    "sizes",
+    multiple=True,
+    default=("demo", "large"),
+    show_default=True,
+    type=click.Choice(["small", "demo", "large"]),
+    help="Scale of the example company that is the history; may be given several times.",
+)
+def freshness(*, events: int, sizes: tuple[str, ...]) -> None:
+    """Milliseconds from an acknowledged order to the KPI value that counts it, beside a plain view."""
+    from batuta_cli.bench import freshness as measured
+
+    _print(measured.run(get_settings(), steps(), events=events, sizes=sizes))
+
+
+@bench.command()
+@click.option(
+    "--scale", default=1.0, show_default=True, help="Share of the full sizes of history and company."
+)
+@click.option("--runs", default=5, show_default=True, help="Rounds; in each, every size is measured.")
+def growth(*, scale: float, runs: int) -> None:
+    """Cost of one more day after 1, 10 and 100 days, and of one event with 1, 100 and 1,000 products."""
+    from batuta_cli.bench import growth as measured
+
+    _print(measured.run(get_settings(), steps(), scale=scale, runs=runs))
+
+
+@bench.command()
+@click.option("--scale", default="demo", show_default=True, type=click.Choice(["small", "demo"]))
+@click.option("--runs", default=5, show_default=True, help="Rounds; in each, both are measured.")
+def review(*, scale: str, runs: int) -> None:
+    """Seconds of the marts' refresh and the daily review, beside `dbt build` as a process."""
+    from batuta_cli.bench import review as measured
+
+    _print(measured.run(get_settings(), steps(), scale=scale, runs=runs))
+
+
 def _print(document: dict[str, Any]) -> None:
     click.echo(json.dumps(document, ensure_ascii=False))

@@ -40,8 +40,10 @@ SHOPS = (
         paid_topic=True,
     ),
 )
-SCALES = {"demo": 1, "small": 20}
+SCALES = {"demo": 1, "small": 20, "large": 1}
 """By how much each scale divides people and orders; the rest shrinks less, so that every case occurs."""
+LARGER = {"large": 10}
+"""By how much a scale multiplies everything that is counted."""
 
 
 def simulate(seed: int = 7, scale: str = "demo") -> Simulation:
@@ -57,7 +59,16 @@ def simulate(seed: int = 7, scale: str = "demo") -> Simulation:
 
 
 def _sized(shop: Shop, scale: str) -> Shop:
-    divisor = SCALES[scale]
+    divisor, factor = SCALES[scale], LARGER.get(scale, 1)
+    if factor > 1:
+        return replace(
+            shop,
+            customers=shop.customers * factor,
+            orders=shop.orders * factor,
+            surveys=shop.surveys * factor,
+            pull_requests=shop.pull_requests * factor,
+            releases=shop.releases * factor,
+        )
     if divisor == 1:
         return shop
     return replace(

@@ -1,0 +1,148 @@
+"""An installation of a bench's own: home, keys and database are scratch, everything else is as installed."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from batuta.errors import BatutaError
+from batuta.keys import keys_for
+from batuta.landing.land import Landing
+from batuta.landing.model import Delivery
+from batuta.settings import Settings
+from batuta.warehouse.connection import connect
+from batuta_assets.dbt_run import NodeResult, build
+from batuta_assets.locations import locations
+from batuta_cli.bench.scratch import free_port
+from batuta_cli.stack import probes
+from sensors.connectors import shopify
+
+Say = Callable[[str], None]
+START_S: Final = 60.0
+
+
+class BenchFailed(BatutaError):
+    """What is measured did not happen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What one refresh of the models took, in seconds: all of it, and what the database executed of it."""
+
+    whole_s: float
+    models_s: float
+    tests_s: float
+
+
+def installation(settings: Settings, home: Path, url: str) -> Settings:
+    """Set up a home with keys for a scratch database; its settings."""
+    own = Settings(
+        project=settings.project,
+        home=home,
+        cache=settings.cache,
+        database_url=url,
+        gateway_port=free_port(),
+        dagster_port=free_port(),
+        docs_port=free_port(),
+    )
+    own.secrets_dir.mkdir(mode=0o700, parents=True)
+    with connect(url, "owner") as conn:
+        keys_for(conn, own.home)
+    return own
+
+
+def register(url: str, products: Iterable[str]) -> None:
+    """What `batuta apply` tells the models of products."""
+    with connect(url, "writer") as conn, conn.cursor() as cursor:
+        cursor.executemany(
+            "insert into batuta.products (product, currency, timezone, locale, applied_at) "
+            "values (%s, 'BRL', 'America/Sao_Paulo', 'pt-BR', now())",
+            [(product,) for product in products],
+        )
+
+
+def land(settings: Settings, url: str, deliveries: Iterable[Delivery]) -> float:
+    """Land deliveries of Shopify's as a file of them is landed; seconds.
+
+    Raises:
+        BenchFailed: one of them did not land.
+    """
+    landing = Landing.open(settings, lambda: datetime.now(UTC))
+    with connect(url, "writer", application="batuta bench") as conn:
+        begun = time.perf_counter()
+        counts = landing.land(conn, deliveries, shopify.parse, way="file")
+        seconds = time.perf_counter() - begun
+    if counts.landed != counts.total:
+        raise BenchFailed(f"not all deliveries of the bench landed: {counts}")
+    return seconds
+
+
+def refresh(settings: Settings, url: str) -> Refreshed:
+    """Refresh and test the models in this process, as the job `refresh_marts` does.
+
+    Raises:
+        BenchFailed: a model or a test failed.
+    """
+    said: list[str] = []
+    begun = time.perf_counter()
+    results = build(locations(settings), url, log=said.append)
+    whole = time.perf_counter() - begun
+    failed = [result for result in results if not result.ok]
+    if failed:
+        raise BenchFailed(f"dbt failed on {failed[0].unique_id}: {failed[0].message}")
+    return Refreshed(whole, _seconds(results, "model."), _seconds(results, "test."))
+
+
+def _seconds(results: Sequence[NodeResult], kind: str) -> float:
+    return sum(result.seconds for result in results if result.unique_id.startswith(kind))
+
+
+@contextmanager
+def gateway(settings: Settings, url: str) -> Iterator[str]:
+    """The gateway as `batuta up` starts it; its address."""
+    environment = {
+        **os.environ,
+        "BATUTA_PROJECT": str(settings.project),
+        "BATUTA_HOME": str(settings.home),
+        "BATUTA_DATABASE_URL": url,
+        "BATUTA_GATEWAY_PORT": str(settings.gateway_port),
+    }
+    address = f"http://127.0.0.1:{settings.gateway_port}"
+    with (settings.home / "gateway.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "batuta_gateway"], env=environment, stdout=log, stderr=log
+        )
+    try:
+        deadline = time.monotonic() + START_S
+        while not probes.http_ok(f"{address}/healthz"):
+            if process.poll() is not None or time.monotonic() > deadline:
+                said = (settings.home / "gateway.log").read_text(encoding="utf-8", errors="replace")
+                raise BenchFailed("the gateway did not start", hint=said.strip()[-800:] or None)
+            time.sleep(0.1)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that `share` of the values do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def median_and_spread(values: Sequence[float], digits: int = 3) -> dict[str, float | list[float]]:
+    """Median, least and greatest, rounded."""
+    return {
+        "median": round(statistics.median(values), digits),
+        "spread": [round(min(values), digits), round(max(values), digits)],
+    }
