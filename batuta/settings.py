@@ -59,6 +59,11 @@ class Settings(BaseSettings):
     gateway_port: Port = Field(default=8600, description="Port of the gateway.")
     dagster_port: Port = Field(default=3000, description="Port of the Dagster UI, on 127.0.0.1.")
     docs_port: Port = Field(default=8601, description="Port of the dbt documentation site, on 127.0.0.1.")
+    docs_url: str | None = Field(
+        default=None,
+        description="Where readers reach the documentation site, as `https://docs.example.com`: reports and assets "
+        "link there; unset: `http://127.0.0.1` with `docs_port`.",
+    )
     max_body_bytes: int = Field(
         default=26_214_400, gt=0, description="Largest request body the gateway accepts, in bytes."
     )
@@ -110,10 +115,20 @@ class Settings(BaseSettings):
         default="info", description="Least level that is logged."
     )
 
+    @property
+    def docs_address(self) -> str:
+        """Where the data docs are read, without a slash at the end."""
+        return self.docs_url or f"http://127.0.0.1:{self.docs_port}"
+
     @field_validator("public_url")
     @classmethod
     def _check_public_url(cls, value: str | None) -> str | None:
         return None if value is None else _public_address(value)
+
+    @field_validator("docs_url")
+    @classmethod
+    def _check_docs_url(cls, value: str | None) -> str | None:
+        return None if value is None else _web_address(value)
 
     @field_validator("database_url")
     @classmethod
@@ -200,6 +215,13 @@ def _public_address(value: str) -> str:
         raise ValueError(
             "Input should be an address such as https://hooks.example.com, without query or user"
         )
+    return value.rstrip("/")
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("Input should be an address such as https://docs.example.com, without query")
     return value.rstrip("/")
 
 

@@ -26,7 +26,7 @@ def batuta() -> dg.Definitions:
             graph=load_graph(found),
             manifest=read_manifest(found.manifest),
             skills=catalog(),
-            docs_url=f"http://127.0.0.1:{settings.docs_port}",
+            docs_url=settings.docs_address,
             contracts=contracts_in_force(settings.home),
         )
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -11,10 +12,24 @@ from batuta.facts import Fact, format_value
 from batuta.reports.ledger import event_samples, sources
 
 SHOWN_EVENTS: Final = 2
+_MODEL: Final = re.compile(
+    r"(?:batuta_(?:staging|intermediate|marts|live)\.)?((?:stg|int|fct|dim|kpi|live)_\w+)"
+)
+"""A relation that dbt builds, with or without its schema."""
 
 
-def describe_lineage(fact: Fact, linked: Sequence[tuple[str, str]], words: Mapping[str, str]) -> Markup:
-    """Where a fact comes from: a query's rows, other facts, or the request."""
+def model_page(docs: str, model: str) -> str:
+    """The address of a dbt model's page on the documentation site."""
+    return f"{docs}/#!/model/model.batuta.{model}"
+
+
+def describe_lineage(
+    fact: Fact, linked: Sequence[tuple[str, str]], words: Mapping[str, str], docs: str | None
+) -> Markup:
+    """Where a fact comes from: a query's rows, other facts, or the request.
+
+    Relations lead to their pages on the documentation site `docs`, where there is one.
+    """
     lineage = fact.lineage
     kind = lineage.get("kind")
     if kind == "request":
@@ -29,11 +44,18 @@ def describe_lineage(fact: Fact, linked: Sequence[tuple[str, str]], words: Mappi
         )
         formula = words["from_facts"].format(formula=lineage.get("formula"))
         return Markup("{}<br>{}").format(formula, listed)
-    relations = ", ".join(lineage.get("relations", ()))
+    relations = Markup(", ").join(_relation(name, docs) for name in lineage.get("relations", ()))
     pieces = [Markup("<code>{}</code>").format(relations)]
     if lineage.get("filter"):
         pieces.append(Markup("{}: {}").format(words["filter"], lineage["filter"]))
     return Markup("<br>").join(pieces)
+
+
+def _relation(name: str, docs: str | None) -> Markup:
+    model = _MODEL.fullmatch(name) if docs else None
+    if docs is None or model is None:
+        return Markup("{}").format(name)
+    return Markup('<a href="{}">{}</a>').format(model_page(docs, model[1]), name)
 
 
 def describe_evidence(fact: Fact, words: Mapping[str, str], locale: str) -> Markup:

@@ -17,7 +17,7 @@ from batuta.reports.charts import Chart
 from batuta.reports.figures import review_charts
 from batuta.reports.formats import long_date, moment, short_date
 from batuta.reports.ledger import Entry, Ledger
-from batuta.reports.lineage_words import describe_evidence, describe_lineage
+from batuta.reports.lineage_words import describe_evidence, describe_lineage, model_page
 from batuta.reports.model import Health, KpiPoint, KpiSeries, Notice, Review, ReviewInputs
 from batuta.reports.notices import ORIGIN, leading, notices_of
 from batuta.reports.own_facts import COMPARED_DAYS, own_facts
@@ -47,8 +47,9 @@ class Card:
 class PageModel:
     """What the template asks for; each number passes through the ledger."""
 
-    def __init__(self, inputs: ReviewInputs) -> None:
+    def __init__(self, inputs: ReviewInputs, docs: str | None) -> None:
         self.inputs = inputs
+        self.docs = docs
         self.locale = inputs.product.locale
         self.words = words_of(self.locale)
         self.ledger = Ledger(self.locale)
@@ -232,7 +233,17 @@ class PageModel:
 
     def lineage(self, fact: Fact, linked: Sequence[tuple[str, str]]) -> Markup:
         """Where a fact comes from, in words."""
-        return describe_lineage(fact, linked, self.words)
+        return describe_lineage(fact, linked, self.words, self.docs)
+
+    @cached_property
+    def definitions(self) -> Markup | None:
+        """The link to the definitions of all KPIs, where the documentation can be reached."""
+        if self.docs is None:
+            return None
+        link = Markup('<a href="{}">{}</a>').format(
+            model_page(self.docs, "dim_kpis"), self.words["definitions_link"]
+        )
+        return Markup("{} {}").format(self.words["definitions"], link)
 
     def evidence(self, fact: Fact) -> Markup:
         """What was counted: rows, batch, query, events."""
@@ -260,8 +271,11 @@ class PageModel:
         return f"{max(Decimal(0), min(share, Decimal(100))):.1f}"
 
 
-def build_report(inputs: ReviewInputs) -> Review:
-    """The page of a product's day, and what its mail says."""
+def build_report(inputs: ReviewInputs, docs: str | None = None) -> Review:
+    """The page of a product's day, and what its mail says.
+
+    With the address of the documentation site, `docs`, the KPIs' definitions and the facts' relations lead there.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -272,7 +286,7 @@ def build_report(inputs: ReviewInputs) -> Review:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    model = PageModel(inputs)
+    model = PageModel(inputs, docs)
     html = environment.get_template("daily_review.html.j2").render(
         page=model, words=model.words, inputs=inputs, shown=SHOWN_MISMATCHES
     )

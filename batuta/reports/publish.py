@@ -81,7 +81,7 @@ def publish_daily_review(
         dagster_run_id=dagster_run_id,
         batch_to=batch_to,
     )
-    review = build_report(inputs)
+    review = build_report(inputs, settings.docs_address)
     report_id, path, digest = store_report(
         conn,
         settings.reports_dir,

@@ -111,6 +111,8 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "as_of": ("Em", "As of"),
     "lineage": ("De onde vem", "Where it comes from"),
     "evidence": ("Evidência", "Evidence"),
+    "definitions": ("Como cada indicador é definido:", "How each KPI is defined:"),
+    "definitions_link": ("documentação dos dados", "data documentation"),
     "from_request": ("informado com o pedido: {field}", "given with the request: {field}"),
     "from_facts": ("calculado: {formula}", "computed: {formula}"),
     "rows": ("{count} linhas", "{count} rows"),
