@@ -1,7 +1,8 @@
 """Structured logging and trace ids.
 
 Log what happened, to which product and with which id; never a payload, never a header, never personal data.
-Logs go to standard error, so that standard output stays for results.
+Logs go to standard error, so that standard output stays for results. structlog is imported with the first logger:
+who loads definitions needs none.
 """
 
 import logging
@@ -9,9 +10,9 @@ import random
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
-import structlog
-
 if TYPE_CHECKING:
+    import structlog
+
     from batuta.settings import Settings
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -19,6 +20,8 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 
 def configure_logging(settings: "Settings") -> None:
     """Set the form and the least level of the process's log."""
+    import structlog
+
     timestamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -40,8 +43,10 @@ def configure_logging(settings: "Settings") -> None:
     logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 
-def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
+def get_logger(name: str) -> "structlog.typing.FilteringBoundLogger":
     """A logger whose lines carry `component=name`."""
+    import structlog
+
     return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(component=name))
 
 

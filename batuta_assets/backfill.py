@@ -22,7 +22,7 @@ from batuta_assets.partitions import products
 from batuta_assets.runtime import Runtime
 from batuta_assets.sources import ACCOUNTS
 from sensors import run_tags
-from sensors.connectors import CONNECTORS, puller
+from sensors.connectors import CONNECTORS
 from sensors.connectors.pulling import Gone, RateLimited, Unauthorized, Window
 from sensors.ears import Ears
 from sensors.pull.accounts import BoundAccount
@@ -57,7 +57,7 @@ def backfill_jobs(graph: CompiledGraph) -> Iterator[dg.JobDefinition]:
 
 def backfill_kind(connector: str) -> str | None:
     """`window` or `scan`; None where the vendor gives nothing of the past."""
-    return getattr(puller(connector), "BACKFILL", None)
+    return getattr(CONNECTORS[connector], "BACKFILL", None)
 
 
 def pool(connector: str) -> str:

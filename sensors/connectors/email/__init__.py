@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
 import orjson
@@ -31,6 +31,7 @@ NAME: Final = "email"
 MEDIA_TYPES: Final = notifications.MEDIA_TYPES
 REQUIRED_HEADERS: Final[tuple[str, ...]] = ()
 PUSH: Final = True
+BACKFILL: Final[Literal["window", "scan"]] = "window"
 ACCEPTED: Final = notifications.ACCEPTED
 SETTINGS: Final = EmailSettings
 CREDENTIALS: Final[Mapping[str, str]] = EMAIL_CREDENTIALS

@@ -16,7 +16,6 @@ from sensors.connectors.graph import client
 from sensors.connectors.pulling import Account, Page, Subscription, Tools, Window
 
 POLL_SECONDS: Final = 300
-BACKFILL: Final = "window"
 limits: Final = client.limits
 _SIGN_IN_S: Final = 60.0
 

@@ -36,6 +36,7 @@ from sensors.connectors.reading import (
 
 NAME: Final = "github"
 PUSH: Final = True
+BACKFILL: Final[Literal["window", "scan"]] = "window"
 MEDIA_TYPES: Final = frozenset({"application/json"})
 SIGNATURE: Final = "x-hub-signature-256"
 EVENT: Final = "x-github-event"

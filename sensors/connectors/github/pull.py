@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, cast
 
 from batuta.events.event import format_time, parse_time
 from sensors.connectors.github import Stream
@@ -26,9 +26,8 @@ from sensors.connectors.github.rest import (
 )
 from sensors.connectors.pulling import Account, Page, SourceFailed, Subscription, Tools, Window
 
-__all__ = ["BACKFILL", "audit", "backfill", "limits", "poll"]
+__all__ = ["audit", "backfill", "limits", "poll"]
 
-BACKFILL: Final[Literal["window", "scan"]] = "window"
 OVERLAP: Final = timedelta(minutes=5)
 """Rows may become visible a little out of order; what is read twice is a duplicate."""
 _LATE_STATUS: Final = timedelta(days=7)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ from sensors.connectors.reading import build, json_object, moment_at, object_at,
 
 NAME: Final = "notion"
 PUSH: Final = True
+BACKFILL: Final[Literal["window", "scan"]] = "window"
 MEDIA_TYPES: Final = frozenset({"application/json"})
 SIGNATURE: Final = "x-notion-signature"
 REQUIRED_HEADERS: Final = (SIGNATURE,)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import orjson
 
@@ -19,9 +19,8 @@ from sensors.connectors.notion import CHANGE
 from sensors.connectors.notion.rest import Api, Record, digest, limits, title_of, values_of
 from sensors.connectors.pulling import Account, Item, Page, Subscription, Tools, Window
 
-__all__ = ["BACKFILL", "audit", "backfill", "limits", "poll"]
+__all__ = ["audit", "backfill", "limits", "poll"]
 
-BACKFILL: Final[Literal["window", "scan"]] = "window"
 ROUNDING: Final = timedelta(minutes=2)
 SEARCH_DELAY: Final = timedelta(minutes=10)
 _STALE: Final = timedelta(hours=1)

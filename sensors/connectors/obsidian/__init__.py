@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,7 @@ from sensors.connectors.reading import (
 
 NAME: Final = "obsidian"
 PUSH: Final = False
+BACKFILL: Final[Literal["window", "scan"]] = "scan"
 MEDIA_TYPES: Final = frozenset[str]()
 REQUIRED_HEADERS: Final = ()
 CREDENTIALS: Final[Mapping[str, str]] = MappingProxyType({})

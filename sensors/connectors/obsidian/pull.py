@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, cast
 
 import orjson
 
@@ -23,7 +23,6 @@ from sensors.connectors.obsidian.notes import MOST_FRONTMATTER, Note, Places, al
 from sensors.connectors.obsidian.vault import NOTE, Content, Stat, Vault, media_type
 from sensors.connectors.pulling import Account, Item, Page, Subscription, Tools, Window
 
-BACKFILL: Final[Literal["window", "scan"]] = "scan"
 PAGE: Final = 100
 
 

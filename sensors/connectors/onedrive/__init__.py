@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from batuta.landing.model import Candidate, Delivery, Parsed, Rejected
 from batuta.privacy.text import find
@@ -32,6 +32,7 @@ NAME: Final = "onedrive"
 MEDIA_TYPES: Final = notifications.MEDIA_TYPES
 REQUIRED_HEADERS: Final[tuple[str, ...]] = ()
 PUSH: Final = True
+BACKFILL: Final[Literal["window", "scan"]] = "window"
 ACCEPTED: Final = notifications.ACCEPTED
 SETTINGS: Final = OneDriveSettings
 CREDENTIALS: Final[Mapping[str, str]] = GRAPH_CREDENTIALS

@@ -34,7 +34,6 @@ from sensors.connectors.pulling import (
 from sensors.connectors.reading import text_at
 
 POLL_SECONDS: Final = 300
-BACKFILL: Final = "window"
 limits: Final = client.limits
 _ANEW: Final = frozenset({400, 404, 410})
 

@@ -38,6 +38,7 @@ from sensors.connectors.shopify.nodes import READERS, BadNode
 
 NAME: Final = "shopify"
 PUSH: Final = True
+BACKFILL: Final[Literal["window", "scan"]] = "window"
 MEDIA_TYPES: Final = frozenset({"application/json"})
 SIGNATURE: Final = "x-shopify-hmac-sha256"
 TOPIC: Final = "x-shopify-topic"

@@ -32,7 +32,6 @@ from sensors.connectors.shopify.queries import (
 )
 
 POLL_SECONDS: Final = 300
-BACKFILL: Final = "window"
 _RECORDS_A_PAGE: Final = 200
 _VISIBLE: Final = timedelta(days=60)
 

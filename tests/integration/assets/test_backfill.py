@@ -14,7 +14,7 @@ from batuta_assets.backfill import backfill_jobs, month_window, months, product_
 from batuta_assets.runtime import Runtime
 from examples.vendors.github import GitHub
 from examples.vendors.serving import Fault
-from sensors.connectors import CONNECTORS, puller
+from sensors.connectors import CONNECTORS
 from tests.support.listening import bound, repository, write_secrets
 
 MARCH = "2025-03-01|arcsat"
@@ -134,7 +134,7 @@ def test_an_account_that_is_not_there_is_told_what_to_do(
 
 def test_there_is_a_job_for_every_connector_that_can_fetch_the_past() -> None:
     jobs = {job.name: job for job in backfill_jobs(bound({}))}
-    wanted = {f"backfill_{name}" for name in CONNECTORS if hasattr(puller(name), "BACKFILL")}
+    wanted = {f"backfill_{name}" for name in CONNECTORS if hasattr(CONNECTORS[name], "BACKFILL")}
     assert set(jobs) == wanted
     assert "backfill_github" in wanted
     for name, job in jobs.items():
