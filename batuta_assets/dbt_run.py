@@ -7,10 +7,9 @@ dbt takes seconds to import: it is imported when it is called, never before.
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -25,6 +24,9 @@ RESULT_EVENTS = frozenset(
 DATA_NODES = tuple(
     part for kind in ("model", "seed", "snapshot", "test") for part in ("--resource-type", kind)
 )
+OFFLINE = ("--no-introspect", "--no-populate-cache", "--select", "resource_type:model")
+"""Compiling without a database: `is_incremental` says no then."""
+SQL_OF_NODES = ("compiled_code", "raw_code", "extra_ctes")
 STAMP = "manifest.stamp"
 QUIET = ("--quiet", "--log-level", "none", "--log-level-file", "info")
 
@@ -67,7 +69,10 @@ def build(
 
 
 def ensure_manifest(found: Locations, *, log: Callable[[str], None]) -> Path:
-    """The manifest of the project as it is now: parsed anew where a file of it has changed since."""
+    """The manifest of the project as it is now, with the lineage of its columns beside it.
+
+    Both are made anew where a file of the project has changed since. No database is asked.
+    """
     from filelock import FileLock
 
     if not (found.dbt_project / "dbt_project.yml").is_file():
@@ -82,12 +87,35 @@ def ensure_manifest(found: Locations, *, log: Callable[[str], None]) -> Path:
         if manifest.is_file() and stamp.is_file() and stamp.read_text(encoding="ascii") == digest:
             return manifest
         stamp.unlink(missing_ok=True)
-        _invoke(found, ["parse"], {}, log)
-        waiting = manifest.with_suffix(".new")
-        shutil.copyfile(found.dbt_home / "target" / "manifest.json", waiting)
-        waiting.replace(manifest)
+        _invoke(found, ["compile", *OFFLINE], {}, log)
+        bake(found.dbt_home / "target" / "manifest.json", manifest, log)
         stamp.write_text(digest, encoding="ascii")
     return manifest
+
+
+def project_manifest(found: Locations, *, log: Callable[[str], None]) -> Path:
+    """The manifest that comes with the project, for installations whose home has none: `target` of the project."""
+    return ensure_manifest(replace(found, dbt_home=found.dbt_project / "target"), log=log)
+
+
+def bake(compiled: Path, manifest: Path, log: Callable[[str], None]) -> None:
+    """Make our manifest of dbt's: what loading needs, without the SQL, whose columns' lineage is kept beside it."""
+    from batuta_assets.column_lineage import column_lineage, write_lineage
+
+    document = json.loads(compiled.read_bytes())
+    write_lineage(manifest, column_lineage(document, log))
+    waiting = manifest.with_suffix(".new")
+    waiting.write_text(json.dumps(_slim(document), separators=(",", ":")), encoding="utf-8")
+    waiting.replace(manifest)
+
+
+def _slim(document: dict[str, Any]) -> dict[str, Any]:
+    kept = ("metadata", "nodes", "sources", "macros", "exposures", "groups")
+    found = {name: document[name] for name in kept}
+    for node in found["nodes"].values():
+        for name in SQL_OF_NODES:
+            node.pop(name, None)
+    return found
 
 
 def _invoke(
