@@ -9,4 +9,8 @@ def test_the_project_parses_with_no_database_and_no_environment(tmp_path: Path) 
     manifest = dbt(None, tmp_path, "parse", "--no-partial-parse")
     names = {node.name for node in manifest.nodes.values() if node.resource_type == "model"}
     assert {"stg_shopify__orders", "int_orders", "kpi_daily", "live_kpi_daily"} <= names
-    assert {exposure.name for exposure in manifest.exposures.values()} == {"daily_review", "kpi_command"}
+    assert {exposure.name for exposure in manifest.exposures.values()} == {
+        "daily_review",
+        "fraud_screen",
+        "kpi_command",
+    }
