@@ -21,6 +21,7 @@ def catalog() -> tuple[SkillInfo, ...]:
             input_schema=skill.input_schema(),
             output_schema=skill.output_schema(),
             roles=skill.roles,
+            version=skill.version,
         )
         for skill in all_skills()
     )

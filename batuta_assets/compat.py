@@ -16,7 +16,7 @@ from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteRepo
 from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
 from dagster._core.scheduler.instigation import InstigatorStatus
 from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES
-from dagster._core.storage.tags import RUN_KEY_TAG, SENSOR_NAME_TAG
+from dagster._core.storage.tags import BACKFILL_ID_TAG, RUN_KEY_TAG, SENSOR_NAME_TAG
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, deserialize_value, serialize_value
 from dagster._serdes.config_class import ConfigurableClassData
@@ -29,6 +29,7 @@ EXECUTE_RUN_VARIABLE = "DAGSTER_EXECUTE_RUN_ARGS"
 
 __all__ = [
     "ACTIVE_RUN_STATUSES",
+    "BACKFILL_ID_TAG",
     "EXECUTE_RUN_VARIABLE",
     "RUN_KEY_TAG",
     "SENSOR_NAME_TAG",
@@ -59,6 +60,7 @@ __all__ = [
     "execute_run",
     "fires_at",
     "plan_snapshot",
+    "repository_snapshot",
     "serialize_value",
     "submit_run",
 ]
@@ -119,6 +121,13 @@ def plan_snapshot(job: JobDefinition, repository: Any) -> Any:
 
     plan = create_execution_plan(job, run_config={}, repository_load_data=repository.repository_load_data)
     return snapshot_from_execution_plan(plan, job.get_job_snapshot_id())
+
+
+def repository_snapshot(repository: Any) -> str:
+    """A repository as the code server sends it to daemon and web server; of its jobs, references."""
+    from dagster._core.remote_representation.external_data import RepositorySnap
+
+    return serialize_value(RepositorySnap.from_def(repository, defer_snapshots=True))
 
 
 def fires_at(cron: str | Sequence[str], timezone: str, instant: datetime) -> bool:

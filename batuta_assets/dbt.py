@@ -7,21 +7,33 @@ their connector.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import dagster as dg
+import psycopg
+from psycopg import sql
 
 from batuta.landing.reader import last_batch
 from batuta.manifests.graph import CompiledGraph
+from batuta_assets.column_lineage import ModelLineage, read_lineage
 from batuta_assets.compat import fires_at
 from batuta_assets.dbt_manifest import DataTest, DbtManifest, Model
 from batuta_assets.dbt_run import NodeResult, build
-from batuta_assets.gates import hold_models, raise_horizons, record_refresh, record_structure
+from batuta_assets.gates import (
+    hold_models,
+    raise_horizons,
+    record_refresh,
+    record_structure,
+    refreshed_batch,
+)
 from batuta_assets.locations import locations
+from batuta_assets.published import data_versions
 from batuta_assets.runtime import Runtime
+from batuta_assets.sources import freshness
 from sensors import run_tags
-from sensors.due import DueRun, due_runs, horizons
+from sensors.due import DueRun, clocks, due_runs, horizons
 
 DEFAULT_OWNERS: Final = ("team:sigma",)
 LAYERS: Final[Mapping[str, str]] = {
@@ -30,16 +42,30 @@ LAYERS: Final[Mapping[str, str]] = {
     "marts": "KPIs and facts under contract, as of the last refresh.",
     "live": "The same as of the last committed event.",
 }
+FRESH_WITHIN: Final = timedelta(hours=25)
+"""Tables of a company with a daily clock are refreshed by then, with an hour for the refresh itself."""
+COUNTED_BYTES: Final = 8 * 1024 * 1024
+"""Tables up to this size are counted; a count reads all of a table."""
+SHOWN_PRODUCTS: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class RowCount:
+    """How many rows a table has."""
+
+    rows: int
+    exact: bool
 
 
 def dbt_assets(manifest: DbtManifest, graph: CompiledGraph, docs_url: str) -> dg.AssetsDefinition:
     """Every model and test of the project, as one step that can be subset."""
     keys = {unique_id: dg.AssetKey(model.key) for unique_id, model in manifest.models.items()}
     checks = {dg.AssetCheckKey(keys[t.model], check_name(t)): t for t in manifest.tests.values()}
+    fresh = table_freshness(graph)
 
     @dg.multi_asset(
         name="dbt_build",
-        specs=[model_spec(model, manifest, docs_url) for model in manifest.models.values()],
+        specs=[model_spec(model, manifest, docs_url, fresh) for model in manifest.models.values()],
         check_specs=[check_spec(test, keys) for test in manifest.tests.values()],
         can_subset=True,
     )
@@ -53,6 +79,7 @@ def dbt_assets(manifest: DbtManifest, graph: CompiledGraph, docs_url: str) -> dg
             hold_models(lock)
             raise_horizons(lock, horizons(due))
             batch = last_batch(lock)
+            changed = data_versions(lock, refreshed_batch(lock), batch)
             lock.commit()
             select = [] if everything else _selection(manifest, wanted, tests)
             results = build(
@@ -67,11 +94,20 @@ def dbt_assets(manifest: DbtManifest, graph: CompiledGraph, docs_url: str) -> dg
             if everything and not failed:
                 record_refresh(lock, batch, manifest.digest)
             lock.commit()
-        seen = {result.unique_id: result for result in results}
-        for unique_id in (u for u in seen if u in wanted and seen[u].ok):
+            built = [r for r in results if r.ok and r.unique_id in wanted]
+            counts = row_counts(lock, [manifest.models[r.unique_id] for r in built])
+        lineage = read_lineage(manifest.path)
+        for result in built:
+            model = manifest.models[result.unique_id]
             yield dg.MaterializeResult(
-                asset_key=keys[unique_id], metadata=_model_metadata(seen[unique_id], batch)
+                asset_key=keys[model.unique_id],
+                data_version=dg.DataVersion(f"{model.digest}-{batch}"),
+                metadata={
+                    **_model_metadata(result, batch, changed),
+                    **table_metadata(counts.get(model.relation), lineage.get(model.unique_id), manifest),
+                },
             )
+        seen = {result.unique_id: result for result in results}
         for test in (t for u, t in tests.items() if u in seen):
             yield check_result(test, keys[test.model], seen[test.unique_id])
         missing = sorted(_node_name(manifest, u) for u in wanted | set(tests) if u not in seen)
@@ -81,8 +117,19 @@ def dbt_assets(manifest: DbtManifest, graph: CompiledGraph, docs_url: str) -> dg
     return dbt_build
 
 
-def model_spec(model: Model, manifest: DbtManifest, docs_url: str) -> dg.AssetSpec:
-    """The asset of a model, with its lineage to the connectors' source assets."""
+def table_freshness(graph: CompiledGraph) -> dg.FreshnessPolicy | None:
+    """How old a table may be: a day and an hour, where some pipeline's clock has all refreshed every day.
+
+    Without such a clock tables are refreshed when something lands, and are as fresh as the log whatever their age.
+    """
+    daily = any(clock.cron.split()[2:] == ["*", "*", "*"] for clock in clocks(graph))
+    return freshness(FRESH_WITHIN) if daily else None
+
+
+def model_spec(
+    model: Model, manifest: DbtManifest, docs_url: str, fresh: dg.FreshnessPolicy | None = None
+) -> dg.AssetSpec:
+    """The asset of a model, with its lineage to the connectors' source assets; `fresh` is for tables."""
     deps = [key for unique_id in model.depends_on if (key := manifest.asset_key(unique_id)) is not None]
     columns = [
         dg.TableColumn(name=c.name, type=c.type or "unknown", description=c.description or None)
@@ -96,6 +143,7 @@ def model_spec(model: Model, manifest: DbtManifest, docs_url: str) -> dg.AssetSp
         owners=list(model.owners or DEFAULT_OWNERS),
         kinds={"dbt", "postgres", "view" if model.materialized == "view" else "table"},
         code_version=model.digest,
+        freshness_policy=None if model.materialized == "view" else fresh,
         metadata={
             "dagster/table_name": model.relation,
             "dbt_docs": dg.MetadataValue.url(f"{docs_url}/#!/model/{model.unique_id}"),
@@ -147,9 +195,61 @@ def failure_text(
     return "\n".join(said)
 
 
-def _model_metadata(result: NodeResult, batch: int) -> dict[str, Any]:
+def row_counts(conn: psycopg.Connection[Any], models: Sequence[Model]) -> dict[str, RowCount]:
+    """Rows of the tables among these models, by relation: small ones are counted, large ones known by statistics."""
+    tables = [model.relation for model in models if model.materialized != "view"]
+    sized = conn.execute(
+        """
+        select c.oid::regclass::text, pg_relation_size(c.oid), greatest(s.n_live_tup, c.reltuples::bigint, 0)
+        from unnest(%s::text[]) as wanted (name)
+        inner join pg_class as c on c.oid = to_regclass(wanted.name)
+        left join pg_stat_user_tables as s on s.relid = c.oid
+        """,
+        (tables,),
+    ).fetchall()
+    found = {name: RowCount(rows, exact=False) for name, size, rows in sized if size > COUNTED_BYTES}
+    for name in (name for name, size, _ in sized if size <= COUNTED_BYTES):
+        row = conn.execute(sql.SQL("select count(*) from {}").format(_relation(name))).fetchone()
+        found[name] = RowCount(int(row[0]) if row else 0, exact=True)
+    conn.commit()
+    return found
+
+
+def table_metadata(
+    rows: RowCount | None, lineage: ModelLineage | None, manifest: DbtManifest
+) -> dict[str, Any]:
+    """What Dagster shows of a table: its rows, and what each of its columns is made of."""
+    found: dict[str, Any] = {}
+    if rows is not None:
+        found = {"dagster/row_count": rows.rows, "row_count_is": "exact" if rows.exact else "estimated"}
+    if lineage:
+        found["dagster/column_lineage"] = dg.TableColumnLineage(
+            {
+                column: [
+                    dg.TableColumnDep(asset_key=dg.AssetKey(key), column_name=name)
+                    for unique_id, name in origins
+                    if (key := manifest.asset_key(unique_id)) is not None
+                ]
+                for column, origins in lineage.items()
+            }
+        )
+    return found
+
+
+def _relation(name: str) -> sql.Identifier:
+    return sql.Identifier(*name.split("."))
+
+
+def _model_metadata(result: NodeResult, batch: int, changed: Mapping[str, int]) -> dict[str, Any]:
     rows = {} if result.rows is None else {"rows_written": result.rows}
-    return {"batch_to": batch, "seconds": result.seconds, **rows}
+    first = dict(sorted(changed.items())[:SHOWN_PRODUCTS])
+    return {
+        "batch_to": batch,
+        "seconds": result.seconds,
+        "products_changed": len(changed),
+        "data_versions": dg.MetadataValue.json(first),
+        **rows,
+    }
 
 
 def _selection(manifest: DbtManifest, models: set[str], tests: Mapping[str, DataTest]) -> list[str]:

@@ -6,7 +6,7 @@ Models with their lineage, tests with what they check. Plain data, no Dagster, n
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -70,6 +70,8 @@ class DbtManifest:
     sources: Mapping[str, tuple[str, ...]]
     """Asset keys of the sources."""
     tests: Mapping[str, DataTest]
+    exposures: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Unique ids of what is made outside dbt, by name: a report has its family's name."""
 
     def asset_key(self, unique_id: str) -> tuple[str, ...] | None:
         """The asset key of a model or source."""
@@ -121,6 +123,7 @@ def read_manifest(path: Path) -> DbtManifest:
                 for key, node in nodes.items()
                 if node["resource_type"] == "test" and (test := _test(node, models)) is not None
             },
+            exposures={node["name"]: key for key, node in document.get("exposures", {}).items()},
         )
     except FileNotFoundError:
         raise ManifestError(

@@ -57,6 +57,12 @@ def is_refreshed(conn: psycopg.Connection[Any], models: str) -> bool:
     return position is not None and position["models"] == models and position["batch"] >= last_batch(conn)
 
 
+def refreshed_batch(conn: psycopg.Connection[Any]) -> int:
+    """The batch up to which the marts are refreshed; 0 where they never were."""
+    position = get_cursor(conn, REFRESHED)
+    return 0 if position is None else int(position["batch"])
+
+
 def record_refresh(conn: psycopg.Connection[Any], batch: int, models: str) -> None:
     """Keep up to which batch, and by which models, the marts are refreshed."""
     move_cursor(conn, REFRESHED, {"batch": batch, "models": models})

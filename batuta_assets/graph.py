@@ -5,6 +5,7 @@ Definitions from the compiled graph, the dbt manifest and the catalog of skills.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -25,6 +26,7 @@ from batuta_assets.ingest import ingest_asset
 from batuta_assets.partitions import products
 from batuta_assets.pipelines import due_schedules, hourly_refresh, pipeline_job, refresh_job
 from batuta_assets.privacy import privacy_job, privacy_sensor
+from batuta_assets.published import DefinitionOf, definition_of, unchanged
 from batuta_assets.reports import report_asset
 from batuta_assets.retention import daily_retention, retention_job
 from batuta_assets.runtime import Runtime, connector_to, warehouse_url
@@ -34,6 +36,7 @@ from batuta_assets.vector import vector_asset
 from sensors.connector_sensor import connector_sensor
 from sensors.ears import Ears
 from sensors.factory import due_sensor, trigger_sensor
+from sensors.jobs import pipeline_jobs
 
 
 class UnknownSkill(BatutaError):
@@ -51,12 +54,16 @@ class Score:
     contracts: Contracts = field(default_factory=Contracts.load)
     """What may land; the shipped contracts unless an installation's own are given."""
 
+    def definition_of(self) -> DefinitionOf:
+        """How what makes a report, apart from data, is digested."""
+        return definition_of(self.graph, self.manifest.digest, self.skills)
+
 
 def definitions(score: Score, runtime: Runtime | None = None) -> dg.Definitions:
     """The whole code location."""
     dbt = dbt_assets(score.manifest, score.graph, score.docs_url)
     refresh = refresh_job(dbt)
-    jobs = [pipeline_job(pipeline) for pipeline in score.graph.pipelines]
+    jobs = [pipeline_job(job) for job in pipeline_jobs(score.graph)]
     privacy, retention = privacy_job(), retention_job(score.graph)
     return dg.Definitions(
         assets=[*source_specs(score.graph, score.contracts), dbt, *_pipeline_assets(score)],
@@ -67,7 +74,7 @@ def definitions(score: Score, runtime: Runtime | None = None) -> dg.Definitions:
             hourly_refresh(refresh, score.manifest.digest),
             daily_retention(retention),
         ],
-        sensors=[*_sensors(score.graph, refresh, jobs), privacy_sensor(privacy)],
+        sensors=[*_sensors(score, refresh, jobs), privacy_sensor(privacy)],
         resources={"runtime": runtime or Runtime()},
         executor=dg.in_process_executor,
     )
@@ -85,7 +92,9 @@ def _pipeline_assets(score: Score) -> Iterator[dg.AssetsDefinition]:
             case "skill":
                 yield skill_asset(asset, score.graph, _skill(asset, skills))
             case "report":
-                yield report_asset(asset, score.graph)
+                exposure = score.manifest.exposures.get(asset.asset_key[-1])
+                page = None if exposure is None else f"{score.docs_url}/#!/exposure/{exposure}"
+                yield report_asset(asset, score.graph, score.definition_of(), page)
 
 
 def _skill(asset: CompiledAsset, skills: Any) -> SkillInfo:
@@ -96,7 +105,8 @@ def _skill(asset: CompiledAsset, skills: Any) -> SkillInfo:
     return skills[asset.use]
 
 
-def _sensors(graph: CompiledGraph, refresh: Any, jobs: Sequence[Any]) -> Iterator[dg.SensorDefinition]:
+def _sensors(score: Score, refresh: Any, jobs: Sequence[Any]) -> Iterator[dg.SensorDefinition]:
+    graph = score.graph
     ears = Ears(graph, settings=get_settings, url=warehouse_url)
     for connector in datasets():
         yield connector_sensor(connector, ears, products=products)
@@ -110,4 +120,12 @@ def _sensors(graph: CompiledGraph, refresh: Any, jobs: Sequence[Any]) -> Iterato
             refresh=refresh,
         )
     if any(pipeline.schedules for pipeline in graph.pipelines):
-        yield due_sensor(graph, refresh, jobs, products=products, fires_at=fires_at)
+        yield due_sensor(
+            graph,
+            refresh,
+            jobs,
+            products=products,
+            fires_at=fires_at,
+            connect=connector_to("reader"),
+            unchanged=partial(unchanged, definition=score.definition_of()),
+        )

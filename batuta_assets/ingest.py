@@ -23,6 +23,7 @@ from batuta_assets.partitions import product_days
 from batuta_assets.runtime import Runtime
 from batuta_assets.scope import Scope, fix_batch, scope_of
 from sensors import run_tags
+from sensors.jobs import shortened
 from sensors.triggers import mark_launched
 
 ROW_RULES = "row_rules"
@@ -82,7 +83,7 @@ def ingest_asset(
                 group_name="ingest",
                 owners=[OWNER],
                 kinds={"python", "timescaledb"},
-                metadata={"dagster/table_name": "batuta.events", "pipelines": ", ".join(asset.pipelines)},
+                metadata={"dagster/table_name": "batuta.events", "pipelines": shortened(asset.pipelines)},
             )
         ],
         check_specs=[

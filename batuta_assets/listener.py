@@ -30,6 +30,7 @@ from batuta_assets.partitions import products
 from batuta_assets.runtime import Runtime
 from batuta_assets.warm_load import Loaded
 from sensors.claims import SENSOR, Open, TriggerPosition, claim_due, open_windows, window_request
+from sensors.jobs import job_names, pipeline_jobs
 from sensors.triggers import CHANNEL, Trigger, Window, be_the_listener, mark_launched, triggers
 
 RUN_IDS: Final = UUID("0d9f2b52-7f5c-4f55-9d3c-0a3c1e6b8a41")
@@ -55,8 +56,11 @@ class Listener:
     """Acts as writer, in autocommit."""
     listed: tuple[Trigger, ...] = field(init=False)
     position: TriggerPosition = field(init=False)
+    job_of: dict[str, str] = field(init=False)
+    """The job of each pipeline."""
 
     def __post_init__(self) -> None:
+        self.job_of = job_names(pipeline_jobs(self.loaded.graph))
         self.listed = triggers(self.loaded.graph)
         self.position = TriggerPosition.parse(None, self.listed)
 
@@ -93,7 +97,7 @@ class Listener:
         )
         if zone is None:
             return
-        run_id = self.create(window_request(window, zone), run_id_of(window))
+        run_id = self.create(window_request(window, zone, self.job_of[window.pipeline]), run_id_of(window))
         self.submit(run_id)
         mark_launched(self.conn, window.digest, run_id)
 

@@ -1,4 +1,5 @@
-"""Jobs and schedules: one job per pipeline, one for the marts, one schedule per (cron, zone).
+"""Jobs and schedules: one job for all pipelines that make the same assets, one for the marts, one schedule per
+(cron, zone).
 
 A schedule never runs a pipeline itself. It asks for one refresh of the marts, shared by all that is due at
 that instant; when it has succeeded, the sensor `due_pipelines` launches them.
@@ -12,28 +13,46 @@ import dagster as dg
 from batuta.landing.reader import last_batch
 from batuta.manifests.graph import CompiledGraph, CompiledPipeline
 from batuta_assets.gates import is_refreshed
+from batuta_assets.partitions import product_and_day, product_days
 from batuta_assets.runtime import connector_to
 from sensors import run_tags
 from sensors.due import Clock, clocks
 from sensors.factory import Connect
+from sensors.jobs import PipelineJob, shortened
 
 Job: TypeAlias = Any
 HOURLY: Final = "50 * * * *"
 """Off the hour, where the schedules of people are."""
 
 
-def pipeline_job(pipeline: CompiledPipeline) -> Job:
-    """The assets of a pipeline, as a job; a run of it is one product's day."""
-    keys = [step.asset_key for step in pipeline.steps]
-    if pipeline.report_key is not None:
-        keys.append(pipeline.report_key)
+def pipeline_job(job: PipelineJob) -> Job:
+    """The assets of pipelines, as a job; a run of it is one product's day, also when it is launched by hand."""
+
+    def tags(partition: str) -> dict[str, str]:
+        product, _ = product_and_day(partition)
+        pipeline = job.by_product.get(product)
+        return {} if pipeline is None else run_tags.pipeline_tags(pipeline, product)
+
+    lone = job.pipelines[0] if len(job.pipelines) == 1 else None
     return dg.define_asset_job(
-        run_tags.job_name(pipeline.name),
-        selection=dg.AssetSelection.assets(*(dg.AssetKey(key) for key in keys)),
-        description=pipeline.description or f"The pipeline {pipeline.name}, for a product and a day.",
-        tags={run_tags.PIPELINE: pipeline.name},
+        job.name,
+        selection=dg.AssetSelection.assets(*(dg.AssetKey(key) for key in sorted(job.selection))),
+        description=described(job),
+        config=dg.PartitionedConfig(
+            product_days, run_config_for_partition_key_fn=lambda _: {}, tags_for_partition_key_fn=tags
+        ),
+        tags={} if lone is None else {run_tags.PIPELINE: lone.name},
         executor_def=dg.in_process_executor,
     )
+
+
+def described(job: PipelineJob) -> str:
+    """What a job is for, and which pipelines it runs."""
+    if len(job.pipelines) == 1:
+        (lone,) = job.pipelines
+        return lone.description or f"The pipeline {lone.name}, for a product and a day."
+    served = shortened(sorted(pipeline.name for pipeline in job.pipelines))
+    return f"{job.pipelines[0].description}\n\nChoose the product by its partition. Pipelines: {served}.".lstrip()
 
 
 def refresh_job(dbt: dg.AssetsDefinition) -> Job:
@@ -67,7 +86,7 @@ def _due_schedule(clock: Clock, graph: CompiledGraph, refresh: Job) -> dg.Schedu
         job=refresh,
         cron_schedule=clock.cron,
         execution_timezone=clock.timezone,
-        description=f"At `{clock.cron}` in {clock.timezone}: refreshes the marts, then {', '.join(served)}.",
+        description=f"At `{clock.cron}` in {clock.timezone}: refreshes the marts, then {shortened(served)}.",
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
     def due(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:

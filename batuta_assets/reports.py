@@ -14,29 +14,41 @@ import psycopg
 from batuta.landing.cursors import move_cursor
 from batuta.manifests.graph import CompiledAsset, CompiledGraph, CompiledProduct
 from batuta.settings import Settings
+from batuta_assets import compat
 from batuta_assets.ingest import cursor_name, pipeline_cursor
 from batuta_assets.order import step_tags
 from batuta_assets.partitions import product_days
+from batuta_assets.published import DefinitionOf, Published, record_published
 from batuta_assets.runtime import Runtime
 from batuta_assets.scope import Scope, fix_batch, scope_of
+from sensors.jobs import shortened
 
 DELIVERED = "delivered"
 
 
-def report_asset(asset: CompiledAsset, graph: CompiledGraph) -> dg.AssetsDefinition:
-    """The report of a family of pipelines (`daily_review`)."""
+def report_asset(
+    asset: CompiledAsset, graph: CompiledGraph, definition: DefinitionOf, exposure: str | None
+) -> dg.AssetsDefinition:
+    """The report of a family of pipelines (`daily_review`); `exposure` is its page in the data documentation.
+
+    A backfill writes pages of days that are over: it mails nobody, and the pipeline's position stays where it is.
+    """
     key = dg.AssetKey(asset.asset_key)
 
     @dg.asset(
         key=key,
         deps=[dg.AssetKey(dep) for dep in asset.deps],
-        description=f"The report of {', '.join(asset.pipelines)}: one page per product and day.",
+        description=f"The report of {shortened(asset.pipelines)}: one page per product and day.",
         group_name="reports",
         owners=["team:sigma", "team:vox"],
         kinds={"python", "html"},
         partitions_def=product_days,
         op_tags=step_tags(asset, graph),
-        metadata={"dagster/table_name": "batuta.reports", "pipelines": ", ".join(asset.pipelines)},
+        metadata={
+            "dagster/table_name": "batuta.reports",
+            "pipelines": shortened(asset.pipelines),
+            **({} if exposure is None else {"dbt_docs": dg.MetadataValue.url(exposure)}),
+        },
         check_specs=[
             dg.AssetCheckSpec(
                 DELIVERED, asset=key, description="The report has gone out to all who are to get it."
@@ -49,18 +61,25 @@ def report_asset(asset: CompiledAsset, graph: CompiledGraph) -> dg.AssetsDefinit
         scope = scope_of(context, graph)
         settings = runtime.settings()
         batch = fix_batch(context, runtime)
+        again = compat.BACKFILL_ID_TAG in context.run.tags
         with runtime.connect("writer") as conn:
             published = publish_daily_review(
                 conn,
                 settings,
-                scope.pipeline,
+                scope.pipeline.model_copy(update={"outputs": ()}) if again else scope.pipeline,
                 scope.product,
                 scope.day,
                 context.run.run_id,
                 batch,
                 runtime.now,
             )
-            events = _advance(conn, scope, batch)
+            events = 0 if again else _advance(conn, scope, batch)
+            if not again and published.delivery_state != "failed":
+                digest = definition(scope.pipeline.name, scope.product.name)
+                record_published(
+                    conn, scope.pipeline.name, scope.product.name, Published(scope.day, batch, digest)
+                )
+                conn.commit()
         notes = put_into_vaults(scope.product, scope.pipeline.family, scope.day, published.note)
         yield dg.MaterializeResult(
             metadata={

@@ -50,7 +50,9 @@ def scope_of(context: dg.AssetExecutionContext, graph: CompiledGraph) -> Scope:
         pipeline = graph.pipeline(tagged)
     else:
         keys = {tuple(key.path) for key in context.selected_asset_keys}
-        pipeline = next((p for p in graph.pipelines if name in p.products and keys <= _keys(p)), None)
+        pipeline = next(
+            (p for p in graph.pipelines if name in p.products and keys <= set(p.asset_keys)), None
+        )
     if pipeline is None or name not in pipeline.products:
         raise _impossible(f"no pipeline {tagged or 'of this product'} makes this for {name}")
     return Scope(pipeline, product, day)
@@ -70,11 +72,6 @@ def _draw_batch(context: dg.AssetExecutionContext, runtime: Runtime) -> int:
         batch = last_batch(conn)
     context.instance.add_run_tags(context.run.run_id, {run_tags.BATCH_TO: str(batch)})
     return batch
-
-
-def _keys(pipeline: CompiledPipeline) -> set[tuple[str, ...]]:
-    keys = {step.asset_key for step in pipeline.steps}
-    return keys if pipeline.report_key is None else keys | {pipeline.report_key}
 
 
 def _impossible(message: str) -> dg.Failure:

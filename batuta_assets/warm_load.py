@@ -20,7 +20,7 @@ from batuta_assets import compat
 from batuta_assets.locations import BUNDLE_VARIABLE, load_graph, locations
 from batuta_assets.sockets import socket_path
 from batuta_assets.storage import tables_are_there
-from sensors import run_tags
+from sensors.jobs import pipeline_jobs
 
 LOCATION: Final = "batuta"
 MODULE: Final = "batuta_assets.definitions"
@@ -142,7 +142,7 @@ def load() -> Loaded:
     graph = load_graph(found)
     for name in repository.job_names:
         repository.get_job(name)
-    names = [run_tags.job_name(pipeline.name) for pipeline in graph.pipelines if pipeline.events]
+    names = [job.name for job in pipeline_jobs(graph) if any(p.events for p in job.pipelines)]
     jobs = {name: _launchable(name, recon, repository, settings) for name in names}
     return Loaded(graph, jobs, stamps)
 

@@ -136,10 +136,10 @@ def claim_due(
     return Claims(tuple(windows), TriggerPosition(end, frozenset(left)), closed)
 
 
-def window_request(window: Window, timezone: str) -> dg.RunRequest:
-    """The run of a window; its digest is the run key, so asking twice gives one run."""
+def window_request(window: Window, timezone: str, job: str) -> dg.RunRequest:
+    """The run of a window by the pipeline's job; its digest is the run key, so asking twice gives one run."""
     return dg.RunRequest(
-        job_name=run_tags.job_name(window.pipeline),
+        job_name=job,
         run_key=window.digest,
         partition_key=dg.MultiPartitionKey(
             {"day": window.day(timezone).isoformat(), "product": window.product}

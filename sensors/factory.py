@@ -5,7 +5,7 @@ batch number, and each may be killed at any moment: nothing is lost, nothing run
 """
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
@@ -26,9 +26,12 @@ from sensors.claims import (
     window_request,
 )
 from sensors.due import DueRun, FiresAt, due_runs
+from sensors.jobs import job_names, pipeline_jobs, shortened
 from sensors.triggers import listener_lives, triggers
 
 Connect: TypeAlias = Callable[[], psycopg.Connection[Any]]
+Unchanged: TypeAlias = Callable[[psycopg.Connection[Any], Sequence[DueRun]], Collection[DueRun]]
+"""Which due runs would only repeat what is published already."""
 
 LISTEN_S = 4.5
 """The daemon looks at sensors every 5 s; a tick that waits for news in between answers it at once."""
@@ -60,6 +63,7 @@ def trigger_sensor(
 ) -> dg.SensorDefinition:
     """Launches a pipeline for a product when events it waits for have landed; exactly once for each event."""
     listed = triggers(graph)
+    job_of = job_names(pipeline_jobs(graph))
 
     @dg.sensor(
         name=SENSOR,
@@ -86,7 +90,7 @@ def trigger_sensor(
             )
         zones = {(t.pipeline, t.product): t.timezone for t in listed}
         asked = [w for w in (*again, *claims.windows) if (w.pipeline, w.product) in zones]
-        requests = [window_request(w, zones[w.pipeline, w.product]) for w in asked]
+        requests = [window_request(w, zones[w.pipeline, w.product], job_of[w.pipeline]) for w in asked]
         if claims.closed == NEVER_REFRESHED:
             requests.extend(first_refresh(end))
         return dg.SensorResult(
@@ -139,8 +143,14 @@ def due_sensor(
     *,
     products: dg.DynamicPartitionsDefinition,
     fires_at: FiresAt,
+    connect: Connect,
+    unchanged: Unchanged,
 ) -> dg.SensorDefinition:
-    """Launches what is due at a scheduled time, when the refresh of the marts for that time has succeeded."""
+    """Launches what is due at a scheduled time, when the refresh of the marts for that time has succeeded.
+
+    What is published for its day already, from the same data and by the same definitions, is not launched again.
+    """
+    job_of = job_names(pipeline_jobs(graph))
 
     @dg.run_status_sensor(
         name="due_pipelines",
@@ -158,20 +168,25 @@ def due_sensor(
         due = due_runs(graph, datetime.fromisoformat(due_at), fires_at)
         if not due:
             return dg.SensorResult(skip_reason=f"no pipeline is due at {due_at} any more")
+        with connect() as conn:
+            known = unchanged(conn, due)
+        wanted = [run for run in due if run not in known]
+        named = shortened([f"{run.pipeline} for {run.product}" for run in sorted(known)])
         return dg.SensorResult(
-            run_requests=[due_request(run, due_at) for run in due],
+            run_requests=[due_request(run, due_at, job_of) for run in wanted],
+            skip_reason=None if wanted else f"published already, and nothing is new: {named}",
             dynamic_partitions_requests=add_products(
-                context.instance, products, {run.product for run in due}
+                context.instance, products, {run.product for run in wanted}
             ),
         )
 
     return due_pipelines
 
 
-def due_request(run: DueRun, due_at: str) -> dg.RunRequest:
+def due_request(run: DueRun, due_at: str, job_of: Mapping[str, str]) -> dg.RunRequest:
     """The run of a due pipeline; one per pipeline, product and scheduled time."""
     return dg.RunRequest(
-        job_name=run_tags.job_name(run.pipeline),
+        job_name=job_of[run.pipeline],
         run_key=f"{run.pipeline}/{run.product}/{due_at}",
         partition_key=dg.MultiPartitionKey({"day": run.day.isoformat(), "product": run.product}),
         tags={**run_tags.pipeline_tags(run.pipeline, run.product), run_tags.DUE_AT: due_at},

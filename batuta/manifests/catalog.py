@@ -72,6 +72,8 @@ class SkillInfo:
     output_schema: Mapping[str, Any] = field(default_factory=dict[str, Any])
     roles: tuple[str, ...] = ()
     """Roles a caller must have."""
+    version: str = ""
+    """Digest of all of its agent that can change an output."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,12 @@ class CompiledPipeline(Compiled):
     report_key: AssetKey | None
     report_deps: tuple[AssetKey, ...]
 
+    @property
+    def asset_keys(self) -> tuple[AssetKey, ...]:
+        """The assets the pipeline makes: its steps and, last, its report."""
+        keys = tuple(step.asset_key for step in self.steps)
+        return keys if self.report_key is None else (*keys, self.report_key)
+
     def wants_event(self, event_type: str) -> bool:
         """Whether an event of this type triggers the pipeline."""
         return any(matches(pattern, event_type) for pattern in self.events)
@@ -127,15 +133,27 @@ class CompiledGraph(Compiled):
 
     def product(self, name: str) -> CompiledProduct | None:
         """The product of that name."""
-        return next((product for product in self.products if product.name == name), None)
+        return self._products.get(name)
 
     def agent(self, name: str) -> CompiledAgent | None:
         """The agent of that name, if it has a manifest."""
-        return next((agent for agent in self.agents if agent.name == name), None)
+        return self._agents.get(name)
 
     def pipeline(self, name: str) -> CompiledPipeline | None:
         """The pipeline of that name."""
-        return next((pipeline for pipeline in self.pipelines if pipeline.name == name), None)
+        return self._pipelines.get(name)
+
+    @cached_property
+    def _products(self) -> Mapping[str, CompiledProduct]:
+        return {product.name: product for product in self.products}
+
+    @cached_property
+    def _agents(self) -> Mapping[str, CompiledAgent]:
+        return {agent.name: agent for agent in self.agents}
+
+    @cached_property
+    def _pipelines(self) -> Mapping[str, CompiledPipeline]:
+        return {pipeline.name: pipeline for pipeline in self.pipelines}
 
 
 def content_digest(document: Mapping[str, Any]) -> str:

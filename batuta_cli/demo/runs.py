@@ -27,6 +27,7 @@ from batuta_assets.workers import own_tags
 from batuta_cli.demo.company import DemoFailed, Progress
 from batuta_cli.main import show_error
 from sensors import run_tags
+from sensors.jobs import job_names, pipeline_jobs
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The run's log is kept in Dagster; standard error is for the demo's steps."""
@@ -40,19 +41,21 @@ class Stage:
     instance: dg.DagsterInstance
     models: str
     url: str
+    job_of: Mapping[str, str]
+    """The job of each pipeline."""
 
 
 @contextmanager
 def stage(settings: Settings, graph: CompiledGraph, url: str, progress: Progress) -> Iterator[Stage]:
     """Load the code location, open the instance, and end runs that died with an earlier demo or daemon."""
     manifest = read_manifest(locations(settings).manifest)
-    score = Score(graph, manifest, catalog(), f"http://127.0.0.1:{settings.docs_port}")
+    score = Score(graph, manifest, catalog(), settings.docs_address)
     with dg.DagsterInstance.from_config(str(settings.home / "dagster")) as instance:
         for reaped in reap_dead_runs(instance):
             progress(f"ended {reaped}")
         instance.add_dynamic_partitions(str(products.name), [p.name for p in graph.products])
         with _ended_with_database(url):
-            yield Stage(definitions(score), instance, manifest.digest, url)
+            yield Stage(definitions(score), instance, manifest.digest, url, job_names(pipeline_jobs(graph)))
 
 
 @contextmanager
@@ -106,7 +109,7 @@ def review(found: Stage, pipeline: str, product: str, day: date, progress: Progr
     """Run a pipeline for a product and a day; the run's id."""
     progress(f"running {pipeline}")
     tags = run_tags.pipeline_tags(pipeline, product)
-    return _execute(found, run_tags.job_name(pipeline), tags, partition_key(product, day))
+    return _execute(found, found.job_of[pipeline], tags, partition_key(product, day))
 
 
 def _execute(found: Stage, job: str, tags: Mapping[str, str], key: dg.MultiPartitionKey | None) -> str:

@@ -17,6 +17,7 @@ from batuta_assets.partitions import product_days, products
 from sensors import run_tags
 from sensors.claims import NEVER_REFRESHED
 from sensors.factory import GRACE, trigger_sensor
+from sensors.jobs import pipeline_jobs
 from sensors.triggers import (
     Trigger,
     be_the_listener,
@@ -64,7 +65,7 @@ class Daemon:
 
     def tick(self, *, dies: bool = False, upto: int | None = None) -> list[dg.RunRequest]:
         """One tick and the runs it launched, of which the first `upto` before the daemon dies."""
-        jobs = [empty_job(run_tags.job_name(p.name)) for p in GRAPH.pipelines]
+        jobs = [empty_job(job.name) for job in pipeline_jobs(GRAPH)]
         refresh = empty_job(run_tags.REFRESH_JOB)
         sensor = trigger_sensor(
             GRAPH,

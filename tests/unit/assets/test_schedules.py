@@ -1,8 +1,10 @@
 """Schedules ask for one refresh per scheduled time, at the hour of the product's zone."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import nullcontext
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any, cast
 
 import dagster as dg
 import pytest
@@ -11,7 +13,7 @@ from batuta_assets.compat import fires_at
 from batuta_assets.partitions import products
 from batuta_assets.pipelines import due_schedules, hourly_refresh
 from sensors import run_tags
-from sensors.due import due_runs
+from sensors.due import DueRun, due_runs
 from sensors.factory import due_request, due_sensor
 from tests.support.score import company, pipeline, product
 
@@ -82,9 +84,19 @@ def test_two_schedules_of_one_instant_share_one_refresh(instance: dg.DagsterInst
     assert "already asked for" in str(tick(instance, "America/New_York", at))
 
 
-def launched_after(instance: dg.DagsterInstance, tags: dict[str, str]) -> dg.SensorResult:
+def launched_after(
+    instance: dg.DagsterInstance, tags: dict[str, str], published: Collection[DueRun] = ()
+) -> dg.SensorResult:
     """What the sensor asks for when a refresh with these tags has succeeded."""
-    sensor = due_sensor(GRAPH, refresh, [], products=products, fires_at=fires_at)
+    sensor = due_sensor(
+        GRAPH,
+        refresh,
+        [],
+        products=products,
+        fires_at=fires_at,
+        connect=lambda: cast("Any", nullcontext()),
+        unchanged=lambda _conn, _due: published,
+    )
     outcome = refresh.execute_in_process(instance=instance, tags=tags)
     context = dg.build_run_status_sensor_context(
         sensor_name=sensor.name,
@@ -116,7 +128,18 @@ def test_a_refresh_that_served_no_schedule_launches_nothing(instance: dg.Dagster
 def test_the_run_of_a_due_pipeline_is_one_per_scheduled_time() -> None:
     (run,) = due_runs(GRAPH, datetime(2025, 11, 12, 9, tzinfo=UTC), fires_at)
     assert run.day == date(2025, 11, 12)
-    assert due_request(run, "t").run_key == due_request(run, "t").run_key == "arcsat-review/arcsat/t"
+    job_of = {"arcsat-review": "review"}
+    assert due_request(run, "t", job_of).run_key == "arcsat-review/arcsat/t"
+    assert due_request(run, "t", job_of).job_name == "review"
+
+
+def test_what_is_published_already_is_not_launched_again(instance: dg.DagsterInstance) -> None:
+    due_at = "2025-11-12T09:00:00+00:00"
+    known = due_runs(GRAPH, datetime.fromisoformat(due_at), fires_at)
+    result = launched_after(instance, {run_tags.DUE_AT: due_at}, known)
+    assert not result.run_requests
+    assert str(result.skip_reason) != ""
+    assert "arcsat-review for arcsat" in str(result.skip_reason)
 
 
 class Marts:
