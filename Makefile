@@ -10,7 +10,7 @@ COMPILE := $(UV) pip compile --quiet --python-version 3.11 --no-emit-index-url -
 export DO_NOT_TRACK := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 
-.PHONY: help setup demo up test lint format docs pins clean purge
+.PHONY: help setup demo up test lint format docs docs-site manifest pins clean purge
 
 help:
 	@echo "make setup   virtual environment, database, keys"
@@ -20,6 +20,8 @@ help:
 	@echo "make lint    style, types, import rules"
 	@echo "make format  put the code in shape"
 	@echo "make docs    write the generated pages of docs/"
+	@echo "make docs-site  build the data documentation in build/docs"
+	@echo "make manifest   write dbt's manifest, as an image carries it"
 	@echo "make pins    write requirements/ anew from pyproject.toml"
 	@echo "make clean   stop everything; remove the environment and caches, keep the data"
 	@echo "make purge   clean, and remove the data and keys too"
@@ -51,6 +53,12 @@ format: $(READY)
 docs: $(READY)
 	@{ echo "# Settings"; echo; echo "From the environment or from \`.env\` in the project folder; the environment wins."; echo; \
 		$(BIN)/batuta schema settings; } > docs/settings.md
+
+docs-site: $(READY)
+	@$(BIN)/batuta docs build --out build/docs
+
+manifest: $(READY)
+	@$(BIN)/batuta docs manifest
 
 pins: $(READY)
 	$(COMPILE) pyproject.toml -o requirements/runtime.txt

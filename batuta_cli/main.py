@@ -69,6 +69,9 @@ COMMANDS: Mapping[str, CommandEntry] = {
     "cursors": CommandEntry("batuta_cli.commands.cursors:cursors", "Look at and rewind reading positions."),
     "skill": CommandEntry("batuta_cli.commands.skill:skill", "List and run skills."),
     "bench": CommandEntry("batuta_cli.commands.bench:bench", "Run a benchmark against its peers."),
+    "docs": CommandEntry(
+        "batuta_cli.commands.docs:docs", "Make the documentation site or dbt's manifest, for CI and images."
+    ),
     "schema": CommandEntry(
         "batuta_cli.commands.schema:schema", "Print JSON Schemas, CRDs and the settings table."
     ),

@@ -7,15 +7,30 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
 
 import psycopg
 
+from batuta.errors import BatutaError
 from batuta.settings import Settings
+from batuta.warehouse.binaries import Progress
+from batuta.warehouse.connection import dbt_environment
 
 SKIPPED = frozenset({"target", "logs", "dbt_packages"})
+SITE: Final[Mapping[str, str]] = {
+    "static_index.html": "index.html",
+    "manifest.json": "manifest.json",
+    "catalog.json": "catalog.json",
+}
+"""What is published, by dbt's names. Results of runs are not: they say nothing of the project."""
 PLACEHOLDER = """<!doctype html><meta charset="utf-8"><title>BATUTA: data documentation</title>
 <p>The documentation could not be made. See <code>{log}</code>.</p>
 """
+
+
+class DocsFailed(BatutaError):
+    """dbt could not make the documentation."""
 
 
 def folder(settings: Settings) -> Path:
@@ -79,6 +94,51 @@ def generate(settings: Settings, environment: Mapping[str, str]) -> subprocess.P
             stdout=output,
             stderr=output,
             start_new_session=True,
+        )
+
+
+def build_site(settings: Settings, out: Path, progress: Progress) -> tuple[Path, ...]:
+    """Build the site in a folder of its own, from models built in an empty database.
+
+    Returns:
+        The page, dbt's manifest and dbt's catalog.
+
+    Raises:
+        DocsFailed: dbt could not make them.
+    """
+    from batuta.warehouse.database import ensure_database
+    from batuta_cli.bench.scratch import scratch_database
+
+    with TemporaryDirectory(prefix="batuta-docs-") as name:
+        target = Path(name)
+        with scratch_database(ensure_database(settings, progress)) as url:
+            for step, words in (
+                ("run", "building the models"),
+                ("docs generate --static", "writing the site"),
+            ):
+                progress(words)
+                _dbt(settings, step.split(), target, dbt_environment(url))
+        out.mkdir(parents=True, exist_ok=True)
+        for source, wanted in SITE.items():
+            shutil.copyfile(target / source, out / wanted)
+    return tuple(out / wanted for wanted in SITE.values())
+
+
+def _dbt(settings: Settings, command: list[str], target: Path, environment: Mapping[str, str]) -> None:
+    project = str(settings.project / "dbt_project")
+    folders = ["--project-dir", project, "--profiles-dir", project, "--target-path", str(target)]
+    done = subprocess.run(
+        [sys.executable, "-m", "dbt.cli.main", "--log-path", str(target), "--quiet", *command, *folders],
+        env={**os.environ, **environment},
+        cwd=settings.project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise DocsFailed(
+            f"dbt {command[0]} failed: {(done.stdout + done.stderr).strip()[-1500:]}",
+            hint="Try `dbt build` in dbt_project.",
         )
 
 
