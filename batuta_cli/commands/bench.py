@@ -96,5 +96,15 @@ def review(*, scale: str, runs: int) -> None:
     _print(measured.run(get_settings(), steps(), scale=scale, runs=runs))
 
 
+@bench.command()
+@click.option("--runs", default=7, show_default=True, help="Rounds; in each, all are measured.")
+@click.option("--products", default=1000, show_default=True, help="How many products are compared with ten.")
+def graph(*, runs: int, products: int) -> None:
+    """Seconds to load the definitions with 10 and 1,000 products, beside as many bare assets."""
+    from batuta_cli.bench import graph as measured
+
+    _print(measured.run(get_settings(), steps(), runs=runs, products=products))
+
+
 def _print(document: dict[str, Any]) -> None:
     click.echo(json.dumps(document, ensure_ascii=False))
