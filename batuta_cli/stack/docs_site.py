@@ -1,6 +1,10 @@
-"""The dbt documentation site: one self-contained page, made anew when project or database changed."""
+"""The dbt documentation site: one self-contained page, made anew when project or database changed.
+
+It is about data: macros, ours and dbt's, are written about where they are, and not shown.
+"""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -8,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 
@@ -18,12 +22,8 @@ from batuta.warehouse.binaries import Progress
 from batuta.warehouse.connection import dbt_environment
 
 SKIPPED = frozenset({"target", "logs", "dbt_packages"})
-SITE: Final[Mapping[str, str]] = {
-    "static_index.html": "index.html",
-    "manifest.json": "manifest.json",
-    "catalog.json": "catalog.json",
-}
-"""What is published, by dbt's names. Results of runs are not: they say nothing of the project."""
+SITE: Final = ("index.html", "manifest.json", "catalog.json")
+"""What is published. Results of runs are not: they say nothing of the project."""
 PLACEHOLDER = """<!doctype html><meta charset="utf-8"><title>BATUTA: data documentation</title>
 <p>The documentation could not be made. See <code>{log}</code>.</p>
 """
@@ -82,7 +82,7 @@ def generate(settings: Settings, environment: Mapping[str, str]) -> subprocess.P
         "docs",
         "generate",
     ]
-    command += ["--static", "--project-dir", str(project), "--profiles-dir", str(project)]
+    command += ["--project-dir", str(project), "--profiles-dir", str(project)]
     command += ["--target-path", str(_target(settings))]
     _log(settings).parent.mkdir(parents=True, exist_ok=True)
     with _log(settings).open("ab") as output:
@@ -109,19 +109,44 @@ def build_site(settings: Settings, out: Path, progress: Progress) -> tuple[Path,
     from batuta.warehouse.database import ensure_database
     from batuta_cli.bench.scratch import scratch_database
 
-    with TemporaryDirectory(prefix="batuta-docs-") as name:
-        target = Path(name)
+    with TemporaryDirectory(prefix="batuta-docs-") as folder_name:
+        target = Path(folder_name)
         with scratch_database(ensure_database(settings, progress)) as url:
-            for step, words in (
-                ("run", "building the models"),
-                ("docs generate --static", "writing the site"),
+            for command, words in (
+                (["run"], "building the models"),
+                (["docs", "generate"], "writing the site"),
             ):
                 progress(words)
-                _dbt(settings, step.split(), target, dbt_environment(url))
+                _dbt(settings, command, target, dbt_environment(url))
         out.mkdir(parents=True, exist_ok=True)
-        for source, wanted in SITE.items():
-            shutil.copyfile(target / source, out / wanted)
-    return tuple(out / wanted for wanted in SITE.values())
+        (out / "index.html").write_text(page(target), encoding="utf-8")
+        (out / "manifest.json").write_text(json.dumps(_manifest(target)), encoding="utf-8")
+        shutil.copyfile(target / "catalog.json", out / "catalog.json")
+    return tuple(out / name for name in SITE)
+
+
+def page(target: Path) -> str:
+    """dbt's page with what `dbt docs generate` wrote to `target` in it: it needs no other file."""
+    manifest = _manifest(target)
+    html = (target / "index.html").read_text(encoding="utf-8")
+    catalog = json.loads((target / "catalog.json").read_bytes())
+    for name, document in (("MANIFEST", manifest), ("CATALOG", catalog)):
+        placeholder = f'"{name}.JSON INLINE DATA"'
+        if html.count(placeholder) != 1:
+            raise DocsFailed(f"dbt's page has no place for {name.lower()}.json", hint="See docs_site.page.")
+        html = html.replace(placeholder, json.dumps(document, separators=(",", ":")).replace("</", r"<\/"))
+    return html
+
+
+def _manifest(target: Path) -> dict[str, Any]:
+    """dbt's manifest without paths of this machine, and with macros that are not shown."""
+    manifest = json.loads((target / "manifest.json").read_bytes())
+    for node in manifest["nodes"].values():
+        node.pop("compiled_path", None)
+        node.pop("build_path", None)
+    for macro in manifest["macros"].values():
+        macro["docs"] = {**macro.get("docs", {}), "show": False}
+    return manifest
 
 
 def _dbt(settings: Settings, command: list[str], target: Path, environment: Mapping[str, str]) -> None:
@@ -146,7 +171,7 @@ def publish(settings: Settings, made_for: str) -> None:
     """Put the page that `generate` made in its place."""
     index = folder(settings) / "index.html"
     draft = index.with_suffix(".new")
-    shutil.copyfile(_target(settings) / "static_index.html", draft)
+    draft.write_text(page(_target(settings)), encoding="utf-8")
     draft.replace(index)
     (folder(settings) / "stamp").write_text(made_for, encoding="ascii")
 

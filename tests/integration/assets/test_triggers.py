@@ -131,7 +131,7 @@ def test_an_event_launches_the_pipelines_that_wait_for_its_type(
 ) -> None:
     log_batch(log, [("loja", CREATED, "1")])
     (request,) = daemon.tick()
-    assert request.job_name == "watch"
+    assert request.job_name == "daily_review", "the job of all pipelines that make the same"
     assert request.partition_key == "2025-11-12|loja"
     assert request.tags[run_tags.PIPELINE] == "watch"
     assert request.tags[run_tags.PRODUCT] == "loja"
@@ -198,8 +198,8 @@ def test_a_daemon_that_dies_after_launching_half_launches_the_other_half(
     first = daemon.tick(upto=1)
     rest = daemon.tick()
     assert len(first) == 1
-    assert sorted((r.job_name, r.tags[run_tags.PRODUCT]) for r in [*first, *rest]) == [
-        ("arcsat_review", "arcsat"),
+    assert sorted((r.tags[run_tags.PIPELINE], r.tags[run_tags.PRODUCT]) for r in [*first, *rest]) == [
+        ("arcsat-review", "arcsat"),
         ("watch", "arcsat"),
         ("watch", "loja"),
     ]
@@ -307,7 +307,7 @@ def test_a_window_that_a_living_listener_has_left_open_is_asked_for_when_it_is_o
     batch = log_batch(log, [("arcsat", CREATED, "1")], at=datetime.now(UTC))
     claim(log, REVIEW, batch, NOON - age)
     log.commit()
-    assert len([r for r in daemon.tick() if r.job_name == "arcsat_review"]) == asked
+    assert len([r for r in daemon.tick() if r.tags[run_tags.PIPELINE] == REVIEW.pipeline]) == asked
 
 
 def test_a_listener_does_not_delay_the_first_refresh(

@@ -9,6 +9,7 @@ import pytest
 
 from batuta.manifests.catalog import KPIS
 from batuta.warehouse.connection import connect
+from batuta_agents.catalog import catalog as skills
 from tests.support.kpis_dbt import PROJECT, KpiWarehouse
 
 LAYERS = {"staging": "stg_", "intermediate": "int_", "marts": ("fct_", "dim_", "kpi_"), "live": "live_"}
@@ -19,6 +20,17 @@ CLOCKS = re.compile(
 )
 
 Nodes = dict[str, Any]
+
+EXPOSED = {
+    "daily_review": {
+        "sigma.finance.reconcile",
+        "sigma.kpi.review",
+        "vox.crm.playbook",
+        "vox.campaign.draft",
+    },
+    "fraud_screen": {"echo.fraud.screen"},
+}
+"""The skills whose analyses stand in what an exposure names."""
 
 
 @pytest.fixture(scope="module")
@@ -183,3 +195,79 @@ def test_no_path_of_a_machine_is_in_the_project() -> None:
     for path in sorted(PROJECT.rglob("*")):
         if path.suffix in {".sql", ".yml", ".md"} and "target" not in path.relative_to(PROJECT).parts:
             assert not re.search(r"/(work|tmp|home|root)/", path.read_text()), Path(path).name
+
+
+def test_every_column_of_a_source_that_the_documentation_shows_is_told(kpi_warehouse: KpiWarehouse) -> None:
+    manifest = json.loads((kpi_warehouse.target / "manifest.json").read_text())
+    for source in manifest["sources"].values():
+        with connect(kpi_warehouse.url, "owner") as conn:
+            rows = conn.execute(
+                "select column_name from information_schema.columns where table_schema = %s and table_name = %s",
+                (source["schema"], source["identifier"]),
+            ).fetchall()
+        told = {name for name, column in source["columns"].items() if column["description"].strip()}
+        assert {row[0] for row in rows} == told, source["unique_id"]
+        assert source["description"].strip()
+        assert source["source_description"].strip()
+
+
+def test_marts_and_live_views_are_told_in_the_database_and_may_be_built_on_by_anybody(
+    kpi_warehouse: KpiWarehouse, nodes: Nodes
+) -> None:
+    with connect(kpi_warehouse.url, "owner") as conn:
+        relations = dict(
+            conn.execute(
+                "select relnamespace::regnamespace || '.' || relname, obj_description(oid, 'pg_class') from pg_class "
+                "where relkind in ('r', 'v') and relnamespace::regnamespace::text in ('batuta_marts', 'batuta_live')"
+            ).fetchall()
+        )
+        columns = conn.execute(
+            "select attrelid::regclass::text, attname, col_description(attrelid, attnum) from pg_attribute "
+            "inner join pg_class on pg_class.oid = attrelid where attnum > 0 and not attisdropped "
+            "and relkind in ('r', 'v') and relnamespace::regnamespace::text in ('batuta_marts', 'batuta_live')"
+        ).fetchall()
+    told = {f"{n['schema']}.{n['name']}": n for n in nodes.values() if n["fqn"][1] in {"marts", "live"}}
+    assert relations == {name: node["description"] for name, node in told.items()}
+    assert {(r, c): text for r, c, text in columns} == {
+        (name, column): described["description"]
+        for name, node in told.items()
+        for column, described in node["columns"].items()
+    }
+    assert {node["access"] for node in told.values()} == {"public"}
+    assert {n["access"] for n in nodes.values() if n["fqn"][1] not in {"marts", "live"}} <= {
+        "protected",
+        "private",
+    }
+
+
+def test_a_view_that_is_told_anew_is_not_made_anew(kpi_warehouse: KpiWarehouse) -> None:
+    def standing() -> tuple[Any, ...] | None:
+        with connect(kpi_warehouse.url, "owner") as conn:
+            return conn.execute(
+                "select to_regclass('batuta_live.live_spend')::oid, "
+                "obj_description('batuta_live.live_spend'::regclass, 'pg_class'), obj_description(oid, 'pg_rewrite') "
+                "from pg_rewrite where ev_class = 'batuta_live.live_spend'::regclass"
+            ).fetchone()
+
+    before = standing()
+    assert before is not None
+    with connect(kpi_warehouse.url, "owner") as conn:
+        conn.execute("comment on view batuta_live.live_spend is 'old words'")
+        conn.execute(
+            f"comment on rule \"_RETURN\" on batuta_live.live_spend is '{before[2].rpartition(':')[0]}:old'".encode()
+        )
+        conn.commit()
+    kpi_warehouse.refresh("--select", "live_spend")
+    assert standing() == before
+
+
+def test_an_exposure_rests_on_all_that_its_skills_read(kpi_warehouse: KpiWarehouse) -> None:
+    manifest = json.loads((kpi_warehouse.target / "manifest.json").read_text())
+    rests = {
+        exposure["name"]: {key.rpartition(".")[2] for key in exposure["depends_on"]["nodes"]}
+        for exposure in manifest["exposures"].values()
+    }
+    for exposure, uses in EXPOSED.items():
+        for skill in (s for s in skills() if s.name in uses):
+            assert set(skill.needs) <= rests[exposure], skill.name
+    assert {skill.name for skill in skills()} == {name for uses in EXPOSED.values() for name in uses}

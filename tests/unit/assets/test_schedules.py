@@ -114,7 +114,7 @@ def test_a_refresh_that_succeeded_launches_what_was_due_with_that_days_date(
 ) -> None:
     result = launched_after(instance, {run_tags.DUE_AT: "2025-11-12T09:00:00+00:00"})
     (request,) = result.run_requests or []
-    assert request.job_name == "arcsat_review"
+    assert request.job_name == "daily_review", "the job of all pipelines that make the same"
     assert request.partition_key == "2025-11-12|arcsat"
     assert request.tags[run_tags.PIPELINE] == "arcsat-review"
 

@@ -1,0 +1,45 @@
+"""The documentation page: complete in itself, about data, and silent of the machine it was made on."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from batuta_cli.stack.docs_site import DocsFailed, page
+
+TEMPLATE = '<script>var n = ["MANIFEST.JSON INLINE DATA", "CATALOG.JSON INLINE DATA"]</script>'
+
+
+def made(folder: Path, template: str = TEMPLATE) -> Path:
+    model = {
+        "description": "</script><b>",
+        "compiled_path": "/home/somebody/target/m.sql",
+        "build_path": None,
+    }
+    manifest = {
+        "nodes": {"model.m": model},
+        "macros": {"macro.x": {"description": "", "docs": {"show": True}}},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    (folder / "catalog.json").write_text(json.dumps({"nodes": {}}), "utf-8")
+    (folder / "index.html").write_text(template, "utf-8")
+    return folder
+
+
+def test_the_page_holds_what_it_shows_and_no_text_ends_its_script(tmp_path: Path) -> None:
+    html = page(made(tmp_path))
+    assert html.count("</script>") == 1
+    manifest, catalog = json.loads(html.removeprefix("<script>var n = ").removesuffix("</script>"))
+    assert manifest["nodes"]["model.m"]["description"] == "</script><b>"
+    assert catalog == {"nodes": {}}
+
+
+def test_macros_are_not_shown_and_paths_not_told(tmp_path: Path) -> None:
+    html = page(made(tmp_path))
+    assert '"docs":{"show":false}' in html
+    assert "somebody" not in html
+
+
+def test_a_page_of_another_dbt_without_a_place_for_the_data_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DocsFailed, match=r"no place for manifest\.json"):
+        page(made(tmp_path, "<script></script>"))
