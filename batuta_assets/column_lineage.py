@@ -145,8 +145,10 @@ class _Walk:
         if isinstance(scope.expression, exp.SetOperation):
             position = scope.expression.named_selects.index(column)
             for branch in scope.set_operation_scopes:
-                names = branch.expression.named_selects
-                yield from self.of_column(branch, column if column in names else names[position])
+                names = _names(branch)
+                given = names[position : position + 1] if column not in names else [column]
+                for name in given:
+                    yield from self.of_column(branch, name)
         elif isinstance(scope.expression, exp.Query):
             for projection in scope.expression.selects:
                 if projection.alias_or_name == column:
@@ -154,7 +156,7 @@ class _Walk:
         else:
             yield from self._of_record(scope, column)
 
-    def _of_expression(self, scope: "Scope", expression: "exp.Expression") -> Iterator[Origin]:
+    def _of_expression(self, scope: "Scope", expression: "exp.Expr") -> Iterator[Origin]:
         from sqlglot import exp
         from sqlglot.optimizer.scope import walk_in_scope
 
@@ -163,7 +165,7 @@ class _Walk:
             if isinstance(node, exp.Column):
                 yield from self._of_reference(scope, node.table, node.name)
             elif id(node) in inner:
-                for name in inner[id(node)].expression.named_selects:
+                for name in _names(inner[id(node)]):
                     yield from self.of_column(inner[id(node)], name)
 
     def _of_reference(self, scope: "Scope | None", table: str, column: str) -> Iterator[Origin]:
@@ -187,3 +189,10 @@ class _Walk:
         for reference in scope.expression.find_all(exp.Column):
             for relation, origin in self._of_reference(scope.parent, reference.table, reference.name):
                 yield relation, column if relation.startswith("source.") and origin == "data" else origin
+
+
+def _names(scope: "Scope") -> list[str]:
+    """The columns that a scope gives, in their order."""
+    from sqlglot import exp
+
+    return scope.expression.named_selects if isinstance(scope.expression, exp.Query) else []

@@ -9,14 +9,15 @@ import importlib
 import json
 import sys
 from time import process_time
+from typing import Any
 
 
 def main(module: str, attribute: str) -> None:
     """Load once."""
     began = process_time()
-    found = getattr(importlib.import_module(module), attribute)
+    found: Any = getattr(importlib.import_module(module), attribute)
     imported = process_time()
-    definitions = found() if callable(found) else found
+    definitions: Any = found() if callable(found) else found
     repository = definitions.get_repository_def()
     loaded = process_time()
     from batuta_assets.compat import repository_snapshot
