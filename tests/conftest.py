@@ -5,11 +5,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from batuta.settings import Settings, get_settings
 from batuta.warehouse.connection import dagster_url, database_name
 from batuta.warehouse.migrate import ensure_database_exists
 from tests.support import database as databases
+
+# A busy machine is slow, which no test is about.
+hypothesis_settings.register_profile("batuta", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("batuta")
 
 KEPT = ("BATUTA_TEST_", "BATUTA_CACHE")
 
