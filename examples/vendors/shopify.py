@@ -65,6 +65,8 @@ class Shopify(Served):
         self.budget = 2000.0
         self.refuse: int | None = None
         """Status of every answer: 401 once the app is removed, 402 while the shop has not paid."""
+        self.installed = True
+        """Whether the app gets tokens: False once the merchant has removed it."""
         self.polls_until_done = 1
         self.bulk_fault: str | None = None
         """`failed` (with a partial result) or `truncated` (a file with fewer lines than counted)."""
@@ -191,6 +193,9 @@ class Shopify(Served):
             or form.get("client_secret") != self.secret.decode()
         ):
             return JSONResponse({"error": "invalid_client"}, 400)
+        if not self.installed:
+            page = "<html>400 - Oauth error app_not_installed: The application is not installed on this shop.</html>"
+            return Response(page, 400, media_type="text/html")
         token = f"shpat_{uuid.uuid4().hex}"
         self.tokens.add(token)
         return JSONResponse({"access_token": token, "scope": ",".join(self.scopes), "expires_in": 86399})

@@ -49,6 +49,8 @@ TRIGGERED_AT: Final = "x-shopify-triggered-at"
 # Shopify's newer deliveries spell the same headers without the X.
 REQUIRED_HEADERS: Final = tuple(f"{name}|{name[2:]}" for name in (TOPIC, SHOP, WEBHOOK_ID))
 
+UNINSTALLED: Final = "com.shopify.app.uninstalled"
+
 SINCE: Final = "x-batuta-since"
 """Header of a pulled delivery: what was created after this time was not there at the poll before."""
 
@@ -201,7 +203,8 @@ def _parse_webhook(delivery: Delivery) -> Parsed:
     version = _version(topic, payload) if topic.resource else None
     hashed = _OF_A_PERSON if topic.dataset in _OF_PEOPLE else _NOBODY
     candidate = Candidate(event, topic.dataset, NAME, subject if version else None, version, hashed)
-    return Parsed((candidate,), topic.dataset)
+    # A repeat may come after the app was installed again, so the shop itself is asked, by the poll this wakes.
+    return Parsed((candidate,), topic.dataset, wakes=topic.type == UNINSTALLED)
 
 
 def _parse_record(delivery: Delivery, form: str) -> Parsed:

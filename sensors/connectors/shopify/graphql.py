@@ -33,6 +33,8 @@ _REINSTALL: Final = (
     "Install the app anew, put its new token into the account's credentials and run `batuta apply`."
 )
 _FROZEN_S: Final = 3600
+# Shopify says so in a page for people, not in JSON.
+_NOT_INSTALLED: Final = b"app_not_installed"
 
 
 class TooDear(SourceFailed):
@@ -142,7 +144,12 @@ class ShopApi:
         return self._token
 
     def _token_for_a_day(self) -> str:
-        """Client credentials grant: an app of one's own organisation gets a token that lives 24 hours."""
+        """Client credentials grant: an app of one's own organisation gets a token that lives 24 hours.
+
+        Raises:
+            Gone: the app is not installed in the shop.
+            Unauthorized: it gets no token for another reason.
+        """
         client_id, secret = self._credentials.get("clientId"), self._credentials.get("clientSecret")
         if not client_id or not secret:
             raise Unauthorized(
@@ -160,6 +167,8 @@ class ShopApi:
             expect=(200, 400, 401, 403, 404),
         )
         token = text_at(_json(answer.body) or {}, "access_token") if answer.status == 200 else None
+        if token is None and _NOT_INSTALLED in answer.body:
+            raise Gone(f"{self.shop} gives our app no token: it is not installed there", hint=_REINSTALL)
         if token is None:
             raise Unauthorized(
                 f"{self.shop} gives the app no token ({answer.status})",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from batuta.landing.model import Delivery
 from batuta.manifests.models import ConnectorBinding, SecretRef
 from batuta.settings import get_settings
 from batuta.warehouse.connection import Connection, connect
@@ -16,11 +17,12 @@ from examples.vendors.shopify import TOKEN, Shopify
 from sensors.connectors import shopify
 from sensors.connectors.pulling import Account, Gone, Window
 from sensors.connectors.shopify import pull
-from sensors.pull.accounts import BoundAccount, read_states
+from sensors.pull.accounts import BoundAccount, is_due, read_states
 from sensors.pull.means import Means
 from sensors.pull.run import audit_account, backfill_account, poll_account
 from tests.support.landing_trials import open_landing
 from tests.support.pulling import NOW, MemoryBlobs, TrialTime, shared_client
+from tests.support.vendor_deliveries import signed_shopify
 
 MUCH = 1e9
 
@@ -111,6 +113,19 @@ def test_the_polling_of_a_shop_that_removed_the_app_stops(
     state = read_states(conn)[bound.key]
     assert state.stopped_at is not None
     assert "removed" in (state.stopped_reason or "")
+
+
+def test_the_webhook_of_a_removed_app_has_the_shop_asked_without_delay(
+    shop: Shopify, means: Means, conn: Connection
+) -> None:
+    bound = bound_to(shop)
+    poll_account(bound, means, deadline=MUCH)
+    assert not is_due(bound, read_states(conn)[bound.key], NOW + timedelta(seconds=1))
+    headers, body = signed_shopify({"id": 548380009}, topic="app/uninstalled", shop=shop.shop)
+    removed = Delivery("arcsat", "shopify", shop.shop, headers, body, NOW)
+    with means.connect() as writer:
+        means.landing.commit(writer, [means.landing.prepare(removed, shopify.parse)], way="webhook")
+    assert is_due(bound, read_states(conn)[bound.key], NOW + timedelta(seconds=1))
 
 
 def test_what_the_audit_finds_is_kept(shop: Shopify, means: Means, conn: Connection) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from batuta.landing.model import Candidate, Rejected
+from batuta.landing.model import Candidate, Parsed, Rejected
 from examples.vendors import shopify_data as data
 from sensors.connectors import shopify
 from tests.support.vendor_deliveries import SHOP, delivery, shopify_order, signed_shopify
@@ -109,6 +109,16 @@ def test_a_merge_of_nobody_is_refused(end: str, value: Any):
     field = f"admin_graphql_api_customer_{end}_id"
     found = rejection(data.merged(7, 8) | {field: value}, topic="customers/merge")
     assert (found.code, found.field) == ("identity", field)
+
+
+def test_an_app_that_is_uninstalled_lands_and_has_its_account_asked_at_once():
+    def parsed(topic: str) -> Parsed:
+        headers, body = signed_shopify({"id": 548380009, "name": "ArcSat"}, topic=topic)
+        return shopify.parse(delivery("shopify", headers, body))
+
+    assert parsed("app/uninstalled").wakes
+    assert len(parsed("app/uninstalled").candidates) == 1
+    assert not parsed("orders/create").wakes
 
 
 def test_the_shop_is_lower_cased_and_may_be_configured_short():

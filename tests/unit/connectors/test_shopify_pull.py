@@ -253,6 +253,9 @@ def test_a_dev_dashboard_app_is_given_a_token_for_a_day(shop: Shopify) -> None:
     )
     with pytest.raises(Unauthorized, match="gives the app no token"):
         pull_all(pull, wrong, tools())
+    shop.installed = False
+    with pytest.raises(Gone, match="not installed"):
+        pull_all(pull, own, tools())
 
 
 def test_another_version_of_the_api_raises_the_alarm(shop: Shopify) -> None:
