@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from batuta.blob_store import open_blobs
 from batuta.errors import BatutaError
 from batuta.keys import keys_for
 from batuta.privacy.requests import carry_out_requests, has_expired_disclosures, requests, take_up
@@ -36,8 +37,8 @@ def carry_out(context: dg.OpExecutionContext, runtime: Runtime) -> None:
     with runtime.connect("owner") as conn:
         keys = keys_for(conn, settings.home)
         conn.commit()
-        folders = (settings.reports_dir, settings.outbox_dir)
-        done = carry_out_requests(conn, keys, settings.home, runtime.now, folders=folders)
+        folders, store = (settings.reports_dir, settings.outbox_dir), open_blobs(settings, keys)
+        done = carry_out_requests(conn, keys, settings.home, runtime.now, store, folders=folders)
     for request in done:
         places = ", ".join(f"{place} {count}" for place, count in (request.counts or {}).items())
         context.log.info(

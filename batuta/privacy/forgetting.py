@@ -22,6 +22,7 @@ from batuta.keys import KeyRing
 from batuta.landing.items import KnownItems, seal_moves, write_moves
 from batuta.landing.model import Delivery, ItemMoves
 from batuta.landing.quarantine import unseal
+from batuta.privacy.contents import Contents, delete_contents
 from batuta.privacy.masking import HASH_VERSION
 from batuta.privacy.person import TOKEN, Ear, Person
 from batuta.privacy.replacing import replace_everywhere, standing
@@ -41,10 +42,12 @@ def forget_person(
     keys: KeyRing,
     folders: Sequence[Path],
     held: Sequence[str],
+    store: Contents,
 ) -> dict[str, int]:
     """Forget a person, in the caller's transaction (role: owner); what was changed, by place.
 
-    Files of reports and mails are changed at once: they cannot be rolled back, and doing it again changes nothing.
+    Files of reports and mails are changed at once, and contents deleted: that cannot be rolled back, and doing it
+    again changes nothing.
 
     Args:
         conn: A connection within a transaction.
@@ -52,14 +55,17 @@ def forget_person(
         keys: The keys of this installation.
         folders: Where reports and mails lie.
         held: Rows of quarantine that speak of them (`quarantined`).
+        store: Where attachments and media are kept.
 
     Raises:
+        BlobStoreFailed: the store does not answer.
         StillThere: a table holds a word of theirs after all was replaced.
     """
     words = {word: _instead_of(word) for word in person.words}
     counts = {
         "orders stripped": _strip_orders(conn, person),
         "quarantine": empty_quarantined(conn, held),
+        "contents": delete_contents(conn, person, store),
         "known items": _drop_known_items(conn, person, keys),
         "vault": conn.execute(
             "delete from batuta.vault where product = %s and token = any(%s)",

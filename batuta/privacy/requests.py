@@ -21,6 +21,7 @@ from psycopg.types.json import Jsonb
 from batuta.errors import BatutaError
 from batuta.keys import KeyRing
 from batuta.landing.reader import OF_KEYS
+from batuta.privacy.contents import Contents
 from batuta.privacy.disclosure import disclose
 from batuta.privacy.forgetting import files_of, forget_person, quarantined, speaks_of
 from batuta.privacy.person import Ear, Person, person_of_request
@@ -114,6 +115,7 @@ def carry_out_requests(
     keys: KeyRing,
     home: Path,
     clock: Callable[[], datetime],
+    store: Contents,
     *,
     product: str | None = None,
     folders: tuple[Path, ...] | None = None,
@@ -127,6 +129,7 @@ def carry_out_requests(
         keys: The keys of this installation.
         home: Where disclosures are written (`privacy/`).
         clock: Aware UTC time.
+        store: Where attachments and media are kept.
         product: Only this product's requests.
         folders: Where reports and mails lie; by default `reports` and `outbox` of `home`.
     """
@@ -140,7 +143,7 @@ def carry_out_requests(
         found = sorted(requests(conn, product=product), key=lambda request: request.kind != "disclose_person")
         conn.commit()
         for request in found:
-            _carry_out(conn, request, keys, home, places, clock)
+            _carry_out(conn, request, keys, home, places, clock, store)
         tried = {request.key for request in found}
         outcome = [request for request in requests(conn, everything=True) if request.key in tried]
         conn.commit()
@@ -159,12 +162,13 @@ def forget_by_hand(
     home: Path,
     now: datetime,
     folders: tuple[Path, ...],
+    store: Contents,
 ) -> dict[str, int]:
     """Forget a person nobody sent a request for, and keep that as a request that is done (role: owner)."""
     held = _heard(conn, person, keys)
     conn.commit()
     with conn.transaction():
-        counts = forget_person(conn, person, keys, folders, held)
+        counts = forget_person(conn, person, keys, folders, held, store)
         counts |= _delete_disclosures(conn, home, now, person)
         conn.execute(
             """
@@ -184,6 +188,7 @@ def _carry_out(
     home: Path,
     folders: tuple[Path, ...],
     clock: Callable[[], datetime],
+    store: Contents,
 ) -> None:
     try:
         event = conn.execute(
@@ -201,7 +206,7 @@ def _carry_out(
             held = _heard(conn, person, keys)
             conn.commit()
             if request.kind == "forget_person":
-                _forget_person(conn, request, person, keys, home, folders, held, clock())
+                _forget_person(conn, request, person, keys, home, folders, held, clock(), store)
             else:
                 path = home / "privacy" / f"{request.name}.json"
                 counts = disclose(conn, person, keys, path, held, clock())
@@ -259,9 +264,10 @@ def _forget_person(
     folders: tuple[Path, ...],
     held: list[str],
     now: datetime,
+    store: Contents,
 ) -> None:
     with conn.transaction():
-        counts = forget_person(conn, person, keys, folders, held)
+        counts = forget_person(conn, person, keys, folders, held, store)
         counts |= _delete_disclosures(conn, home, now, person)
         _finish(conn, request, counts, person.digest(keys), now)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from batuta.blob_store import open_blobs
 from batuta.errors import UsageError
 from batuta.keys import keys_for
 from batuta.privacy.person import Person, person_known_by
@@ -66,8 +67,8 @@ def run(product: str | None, *, as_json: bool) -> None:
     with _connection(settings, "owner") as conn:
         keys = keys_for(conn, settings.home)
         conn.commit()
-        folders = (settings.reports_dir, settings.outbox_dir)
-        done = carry_out_requests(conn, keys, settings.home, _now, product=product, folders=folders)
+        folders, store = (settings.reports_dir, settings.outbox_dir), open_blobs(settings, keys)
+        done = carry_out_requests(conn, keys, settings.home, _now, store, product=product, folders=folders)
     if as_json:
         click.echo(json.dumps([_document(request) for request in done], ensure_ascii=False))
     elif not done:
@@ -95,8 +96,8 @@ def forget(product: str, *, as_json: bool) -> None:
         keys = keys_for(conn, settings.home)
         person: Person = person_known_by(conn, product, values, keys)
         conn.commit()
-        folders = (settings.reports_dir, settings.outbox_dir)
-        counts = forget_by_hand(conn, person, keys, settings.home, _now(), folders)
+        folders, store = (settings.reports_dir, settings.outbox_dir), open_blobs(settings, keys)
+        counts = forget_by_hand(conn, person, keys, settings.home, _now(), folders, store)
     if as_json:
         click.echo(json.dumps(counts))
         return

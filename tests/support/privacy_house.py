@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from batuta.blob_store import open_blobs
 from batuta.contracts.contract import Contracts
 from batuta.keys import KeyRing, create_keys
 from batuta.landing.land import Landing
@@ -16,6 +17,7 @@ from batuta.landing.model import Delivery
 from batuta.policy.decision import DefaultPolicy
 from batuta.privacy.masking import Masker
 from batuta.privacy.requests import carry_out_requests
+from batuta.settings import get_settings
 from batuta.warehouse.connection import connect
 from examples.vendors import shopify_data as data
 from sensors.connectors import shopify
@@ -35,6 +37,7 @@ class House:
         self.keys: KeyRing = KeyRing.load(home) if (home / "keys").exists() else create_keys(home)
         self.landing = Landing(Contracts.load(), DefaultPolicy(), self.keys, lambda: NOW)
         self.masker = Masker("arcsat", self.keys)
+        self.store = open_blobs(get_settings().model_copy(update={"home": home, "blob_url": None}), self.keys)
 
     def land(self, topic: str, payload: dict[str, Any], *, shop: str = SHOP, product: str = "arcsat") -> None:
         """A webhook through the landing path."""
@@ -64,7 +67,7 @@ class House:
         """What is open."""
         at = NOW + timedelta(days=days_later)
         with connect(self.url, "owner") as conn:
-            return carry_out_requests(conn, self.keys, self.home, lambda: at)
+            return carry_out_requests(conn, self.keys, self.home, lambda: at, self.store)
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Ask the database as its owner."""

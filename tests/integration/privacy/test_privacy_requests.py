@@ -8,18 +8,23 @@ import shutil
 import stat
 import subprocess
 from datetime import timedelta
+from email.message import EmailMessage
+from email.policy import SMTP
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from batuta.blob_store import BlobMissing
 from batuta.blobs import canonical_json, digest_of, put_blob
-from batuta.landing.model import ItemMoves, KnownItem, PageSides
+from batuta.landing.model import Delivery, ItemMoves, KnownItem, PageSides
 from batuta.privacy.requests import has_expired_disclosures, requests, take_up
 from batuta.warehouse.connection import connect
 from examples.vendors import shopify_data as data
-from sensors.connectors import shopify
+from examples.vendors import whatsapp as meta
+from sensors.connectors import email, shopify, whatsapp
+from sensors.connectors.pulling import FORM
 from tests.support.kpis_dbt import KpiWarehouse
 from tests.support.privacy_house import LEAVES, NOW, SHOP, STAYS, House
 
@@ -226,6 +231,78 @@ def test_only_what_speaks_of_the_person_is_dropped(house: House) -> None:
     assert house.query("select text_digest from batuta.documents") == [(None,)]
     assert house.query("select product from batuta.cursors where consumer = 'vector:abc'") == [("other",)]
     assert house.query("select count(*) from batuta.chunks") == [(0,)]
+
+
+def land_contents(house: House, people: dict[str, int]) -> dict[str, str]:
+    """A mail with an attachment and a picture over WhatsApp from each of `people`; digests of what is kept, by name."""
+    deliveries = [
+        (
+            Delivery("arcsat", "email", "vendas", mail_headers(place), mail_of(number, name.encode()), NOW),
+            email,
+        )
+        for place, (name, number) in enumerate(people.items(), 1)
+    ]
+    for place, (name, number) in enumerate(people.items(), 1):
+        phone = str(data.customer(number, NOW)["phone"]).removeprefix("+")
+        message = meta.media_message(place, b"photo " + name.encode(), NOW, phone=phone)
+        deliveries.append((Delivery("arcsat", "whatsapp", None, {}, meta.delivery(message), NOW), whatsapp))
+    with connect(house.url, "writer") as conn:
+        for delivery, connector in deliveries:
+            house.landing.commit(conn, [house.landing.prepare(delivery, connector.parse)], way="poll")
+    contents = [content for name in people for content in (name.encode(), b"photo " + name.encode())]
+    return {content.decode(): house.store.put("arcsat", content, "text/plain") for content in contents}
+
+
+def mail_of(number: int, attachment: bytes) -> bytes:
+    mail = EmailMessage()
+    mail["From"], mail["To"] = data.customer(number, NOW)["email"], "loja@example.com"
+    mail["Message-ID"] = f"<{secrets.token_hex(4)}@example.com>"
+    mail.set_content("Segue em anexo.")
+    mail.add_attachment(attachment, maintype="application", subtype="pdf", filename="rg.pdf")
+    return mail.as_bytes(policy=SMTP)
+
+
+def mail_headers(uid: int) -> dict[str, str]:
+    place = {"host": "mail.example.com", "user": "vendas", "folder": "INBOX", "role": "inbox", "flags": ""}
+    return {FORM: email.MESSAGE, **place, "uidvalidity": "1", "uid": str(uid), "kept": "yes"}
+
+
+def test_what_came_with_the_persons_mails_and_messages_goes_and_what_others_sent_too_stays(
+    house: House,
+) -> None:
+    kept = land_contents(house, {"theirs": LEAVES, "shared": LEAVES, "others": STAYS})
+    with connect(house.url, "writer") as conn:
+        same = Delivery("arcsat", "email", "vendas", mail_headers(9), mail_of(STAYS, b"shared"), NOW)
+        house.landing.commit(conn, [house.landing.prepare(same, email.parse)], way="poll")
+        # What the poll of media tells once a picture is kept: it names the message and nobody.
+        [(source, subject, medium)] = house.query(
+            "select source, subject, data -> 'media' from batuta.events "
+            "where connector = 'whatsapp' and data #>> '{media,hash}' = %s",
+            kept["photo theirs"],
+        )
+        told = {"message": subject, "source": source, "media": medium["id"], "hash": medium["hash"]}
+        headers = {FORM: whatsapp.STORED}
+        body = orjson.dumps(told | {"verified": True, "missing": None})
+        stored = Delivery("arcsat", "whatsapp", None, headers, body, NOW)
+        house.landing.commit(conn, [house.landing.prepare(stored, whatsapp.parse)], way="poll")
+    house.ask("customers/redact", LEAVES)
+    (request,) = house.carry_out()
+    assert (request.state, request.problem) == ("done", None)
+
+    def there(name: str) -> bool:
+        try:
+            return house.store.get("arcsat", kept[name]).content == name.encode()
+        except BlobMissing:
+            return False
+
+    assert {name: there(name) for name in kept} == {
+        "theirs": False,
+        "photo theirs": False,
+        "shared": True,
+        "photo shared": False,
+        "others": True,
+        "photo others": True,
+    }
 
 
 def test_what_a_shop_wrote_about_the_person_goes_too(house: House) -> None:
