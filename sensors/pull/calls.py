@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -37,8 +38,8 @@ WORTH_A_RETRY: Final = frozenset({408, 425, 500, 502, 503, 504})
 _CHUNK_BYTES: Final = 65_536
 
 Limits: TypeAlias = Callable[[Answer], float | None]
-"""Seconds to wait because of an answer's headers: before the same call again where it is an error, else before the
-next one. None: the answer asks for nothing."""
+"""Seconds to wait because of an answer: before the same call again where it is an error, else before the next one.
+None: the answer asks for nothing. Of an error it is given the beginning of the body, else headers only."""
 
 
 class _Shaky(SourceFailed):
@@ -207,7 +208,7 @@ class HttpCalls:
     def _judge(self, response: httpx.Response, request: _Request, attempt: int) -> None:
         status = response.status_code
         expected = status in request.expect
-        wait = self._wait_asked_for(response, expected=expected, attempt=attempt)
+        wait = self._wait_asked_for(response, request, expected=expected, attempt=attempt)
         if expected and (status < 400 or wait is None):
             self._not_before = self._monotonic() + (wait or 0.0)
             return
@@ -224,10 +225,12 @@ class HttpCalls:
             )
         raise SourceFailed(f"{request.host} answers {status}")
 
-    def _wait_asked_for(self, response: httpx.Response, *, expected: bool, attempt: int) -> float | None:
+    def _wait_asked_for(
+        self, response: httpx.Response, request: _Request, *, expected: bool, attempt: int
+    ) -> float | None:
         """Seconds the vendor wants to be left alone; None where it wants nothing."""
         status = response.status_code
-        own = self._limits(_answer(response, b"")) if self._limits is not None else None
+        own = self._own_limits(response, request, expected=expected)
         if own is not None:
             return max(own, 0.0)
         if expected:
@@ -239,7 +242,22 @@ class HttpCalls:
             return _exponential(LEAST_RATE_LIMIT_S, LONGEST_RATE_LIMIT_S, attempt)
         return None
 
-    def _chunks(self, response: httpx.Response, request: _Request, max_bytes: int) -> Iterator[bytes]:
+    def _own_limits(self, response: httpx.Response, request: _Request, *, expected: bool) -> float | None:
+        """What the vendor's own hook reads out of an answer; the body of one that is expected is the caller's."""
+        if self._limits is None:
+            return None
+        if expected:
+            return self._limits(_answer(response, b""))
+        try:
+            with closing(self._chunks(response, request, 2 * _CHUNK_BYTES)) as chunks:
+                said = next(chunks, b"")
+        except SourceFailed:
+            said = b""
+        return self._limits(_answer(response, said))
+
+    def _chunks(
+        self, response: httpx.Response, request: _Request, max_bytes: int
+    ) -> Generator[bytes, None, None]:
         """The body, not more of it than allowed, not longer than the deadline; closes the response."""
         size = 0
         try:

@@ -19,6 +19,7 @@ PAGE: Final = 100
 MOST_PAGES: Final = 1000
 _NEXT: Final = re.compile(r'<([^>]+)>;\s*rel="next"')
 _SECONDARY_LIMIT_S: Final = 60.0
+_LIMITED: Final = (b"rate limit", b"abuse detection")
 
 Record = dict[str, Any]
 
@@ -134,7 +135,10 @@ def next_page(answer: Answer) -> str | None:
 
 
 def limits(answer: Answer) -> float | None:
-    """Seconds GitHub asks to wait because of this answer; None where a 403 is a refusal and no limit."""
+    """Seconds GitHub asks to wait because of this answer; None where a 403 is a refusal and no limit.
+
+    A secondary limit may come as a plain 403 that only its text tells from a refusal.
+    """
     if answer.status not in (403, 429):
         return None
     headers = answer.headers
@@ -144,7 +148,9 @@ def limits(answer: Answer) -> float | None:
         sent = headers.get("date")
         now = _http_date(sent) if sent else datetime.now(UTC)
         return max(1.0, int(headers["x-ratelimit-reset"]) - now.timestamp())
-    return _SECONDARY_LIMIT_S if answer.status == 429 else None
+    said = answer.body.lower()
+    limited = answer.status == 429 or any(words in said for words in _LIMITED)
+    return _SECONDARY_LIMIT_S if limited else None
 
 
 def _http_date(text: str) -> datetime:

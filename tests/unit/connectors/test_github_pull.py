@@ -201,6 +201,21 @@ def test_a_refusal_is_a_sentence(vendor: GitHub, fault: Fault, expected: type[Ex
 
 
 def test_torn_answers_and_server_errors_are_tried_again(vendor: GitHub):
+@pytest.mark.parametrize(
+    "said",
+    [
+        b'{"message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."}',
+        b'{"message": "You have triggered an abuse detection mechanism. Please wait a few minutes."}',
+    ],
+)
+def test_a_limit_that_only_the_text_tells_from_a_refusal_is_waited_for(vendor: GitHub, said: bytes):
+    time = TrialTime()
+    vendor.issue(1, NOW - HOUR)
+    vendor.fail_next(Fault(403, {"x-ratelimit-remaining": "4999"}, body=said))
+    assert len(poll(vendor, time=time).deliveries) == 1
+    assert sum(time.waits) >= 60
+
+
     vendor.issue(1, NOW - HOUR)
     vendor.fail_next(Fault(torn=True, path="/issues"), Fault(502, path="/releases"))
     assert [c.event.subject for c in poll(vendor).candidates(github)] == ["1"]
