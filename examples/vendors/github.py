@@ -46,6 +46,8 @@ class GitHub(Served):
         """Deliveries of all hooks, newest first."""
         self.bodies: dict[str, tuple[str, bytes]] = {}
         self.circular = False
+        self.broken: tuple[str, ...] = ()
+        """Names of further repositories of the owner that are listed and give nothing."""
         at = f"/repos/{repository}"
         routes = [
             (at, self._repository),
@@ -159,7 +161,8 @@ class GitHub(Served):
         return JSONResponse(self._about())
 
     async def _repositories(self, request: Request) -> Response:
-        return self._page(request, [self._about()])
+        others = [self._about() | {"full_name": name, "name": name.partition("/")[2]} for name in self.broken]
+        return self._page(request, [*others, self._about()])
 
     async def _issues(self, request: Request) -> Response:
         if not self.has_issues:

@@ -24,7 +24,16 @@ from sensors.connectors.github.rest import (
     json_object,
     limits,
 )
-from sensors.connectors.pulling import Account, Page, SourceFailed, Subscription, Tools, Window
+from sensors.connectors.pulling import (
+    Account,
+    OutOfTime,
+    Page,
+    RateLimited,
+    SourceFailed,
+    Subscription,
+    Tools,
+    Window,
+)
 
 __all__ = ["audit", "backfill", "limits", "poll"]
 
@@ -39,19 +48,42 @@ def poll(account: Account, position: Any, tools: Tools) -> Iterator[Page]:
     places: dict[str, dict[str, str]] = {k: dict(v) for k, v in (position or {}).get("places", {}).items()}
     begun = tools.clock()
     first = begun - timedelta(hours=api.settings.lookback_hours)
-    for repository in _rotated(api.repositories(), (position or {}).get("last")):
+    repositories = _rotated(api.repositories(), (position or {}).get("last"))
+    failed: list[tuple[str, SourceFailed]] = []
+    for repository in repositories:
         name = cast("str", repository["full_name"])
         place = places.setdefault(name, {})
-        for stream in api.settings.streams:
-            for records, reached in _changes(api, repository, stream, place.get(stream), first, begun):
-                place[stream] = reached
-                if records:
-                    yield Page(api.deliveries(records, repository), _standing(places, None))
-            if not tools.time_left():
-                break
+        try:
+            for stream in api.settings.streams:
+                for records, reached in _changes(api, repository, stream, place.get(stream), first, begun):
+                    place[stream] = reached
+                    if records:
+                        yield Page(api.deliveries(records, repository), _standing(places, None))
+                if not tools.time_left():
+                    break
+        except (RateLimited, OutOfTime):
+            raise
+        except SourceFailed as error:
+            # Those behind it are not to wait for one that always fails.
+            failed.append((name, error))
         yield Page((), _standing(places, name))
         if not tools.time_left():
-            return
+            break
+    if failed:
+        raise _of_some(failed, len(repositories))
+
+
+def _of_some(failed: list[tuple[str, SourceFailed]], asked: int) -> SourceFailed:
+    """What went wrong with some of an owner's repositories; with the only one, its own error."""
+    name, first = failed[0]
+    if asked == 1:
+        return first
+    others = f", and so do {len(failed) - 1} others" if len(failed) > 1 else ""
+    return SourceFailed(
+        f"{name} fails ({first.message}){others}; {asked} repositories were asked for",
+        hint=first.hint
+        or "Everything else was read; settings.repositories names those that are to be fetched.",
+    )
 
 
 def _standing(places: dict[str, dict[str, str]], last: str | None) -> dict[str, Any]:

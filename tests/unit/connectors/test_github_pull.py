@@ -164,6 +164,22 @@ def test_an_owner_stands_for_its_repositories_and_each_gets_its_turn(vendor: Git
     assert pulled.position["last"] == "avila-inc/arcsat"
 
 
+def test_a_repository_that_always_fails_is_named_and_holds_up_none_behind_it(vendor: GitHub):
+    vendor.issue(1, NOW - HOUR)
+    vendor.broken = ("avila-inc/aardvark",)
+    ours, read = account(vendor, name="avila-inc"), list[str]()
+
+    def fetch(position: Any) -> Any:
+        for page in pull.poll(ours, position, tools(limits=pull.limits)):
+            position = page.position
+            read.extend(str(c.event.subject) for d in page.deliveries for c in github.parse(d).candidates)
+        return position
+
+    with pytest.raises(SourceFailed, match=r"avila-inc/aardvark fails .*404.*2 repositories"):
+        fetch(None)
+    assert read == ["1"]
+
+
 def test_a_limit_is_waited_for_and_beyond_the_deadline_handed_on(vendor: GitHub):
     time = TrialTime()
     vendor.issue(1, NOW - HOUR)
@@ -186,6 +202,21 @@ def test_a_limit_is_waited_for_and_beyond_the_deadline_handed_on(vendor: GitHub)
 
 
 @pytest.mark.parametrize(
+    "said",
+    [
+        b'{"message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."}',
+        b'{"message": "You have triggered an abuse detection mechanism. Please wait a few minutes."}',
+    ],
+)
+def test_a_limit_that_only_the_text_tells_from_a_refusal_is_waited_for(vendor: GitHub, said: bytes):
+    time = TrialTime()
+    vendor.issue(1, NOW - HOUR)
+    vendor.fail_next(Fault(403, {"x-ratelimit-remaining": "4999"}, body=said))
+    assert len(poll(vendor, time=time).deliveries) == 1
+    assert sum(time.waits) >= 60
+
+
+@pytest.mark.parametrize(
     ("fault", "expected"),
     [
         (Fault(404), Gone),
@@ -201,21 +232,6 @@ def test_a_refusal_is_a_sentence(vendor: GitHub, fault: Fault, expected: type[Ex
 
 
 def test_torn_answers_and_server_errors_are_tried_again(vendor: GitHub):
-@pytest.mark.parametrize(
-    "said",
-    [
-        b'{"message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."}',
-        b'{"message": "You have triggered an abuse detection mechanism. Please wait a few minutes."}',
-    ],
-)
-def test_a_limit_that_only_the_text_tells_from_a_refusal_is_waited_for(vendor: GitHub, said: bytes):
-    time = TrialTime()
-    vendor.issue(1, NOW - HOUR)
-    vendor.fail_next(Fault(403, {"x-ratelimit-remaining": "4999"}, body=said))
-    assert len(poll(vendor, time=time).deliveries) == 1
-    assert sum(time.waits) >= 60
-
-
     vendor.issue(1, NOW - HOUR)
     vendor.fail_next(Fault(torn=True, path="/issues"), Fault(502, path="/releases"))
     assert [c.event.subject for c in poll(vendor).candidates(github)] == ["1"]
