@@ -97,6 +97,8 @@ class WhatsApp(Served):
         self.media: dict[str, bytes] = {}
         self.subscribed: list[Json] = []
         routes = [
+        self.sizes: dict[str, int] = {}
+        """Sizes that are told of media, where they are others than the contents'."""
             Route("/{media}", self._describe),
             Route("/content/{media}", self._content),
             Route("/{business}/subscribed_apps", self._apps, methods=["GET", "POST"]),
@@ -112,10 +114,12 @@ class WhatsApp(Served):
         described = {"url": f"{self.url}/content/{media}", "mime_type": "image/jpeg", "id": media}
         return JSONResponse(described | {"sha256": hashlib.sha256(content).hexdigest()})
 
+        described["file_size"] = self.sizes.get(media, len(content))
     async def _content(self, request: Request) -> Response:
         if not request.headers.get("authorization", "").startswith("Bearer "):
             return Response(status_code=401)
-        return Response(self.media[request.path_params["media"]], media_type="image/jpeg")
+        content = self.media.get(request.path_params["media"])
+        return Response(status_code=404) if content is None else Response(content, media_type="image/jpeg")
 
     async def _apps(self, request: Request) -> Response:
         if request.method == "POST":

@@ -81,9 +81,19 @@ def _fetched(account: Account, tools: Tools, event: LoggedEvent) -> Delivery:
     if answer.status != 200:
         return _told(account, tools, about | {"verified": False, "missing": "expired"})
     described = object_of(answer, "Meta")
-    content = tools.calls.request(
-        "GET", str(described.get("url")), headers=_headers(account), max_bytes=MOST_BYTES
-    ).body
+    size = described.get("file_size")
+    if isinstance(size, int) and size > MOST_BYTES:
+        return _told(account, tools, about | {"verified": False, "size": size, "missing": "too_large"})
+    fetched = tools.calls.request(
+        "GET",
+        str(described.get("url")),
+        headers=_headers(account),
+        expect=(200, 400, 404, 410),
+        max_bytes=MOST_BYTES,
+    )
+    if fetched.status != 200:
+        return _told(account, tools, about | {"verified": False, "missing": "expired"})
+    content = fetched.body
     digest = hashlib.sha256(content).hexdigest()
     expected = media.get("hash") or _from_base64(described.get("sha256"))
     if expected != f"sha256:{digest}":

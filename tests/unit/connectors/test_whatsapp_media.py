@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from batuta.landing.reader import LoggedEvent
 from examples.vendors import whatsapp as meta
+from examples.vendors.serving import Fault
 from sensors.connectors import whatsapp
 from sensors.connectors.pulling import Account
 from sensors.connectors.whatsapp import pull
+from tests.support.landing_trials import open_landing
 from tests.support.pulling import NOW, MemoryBlobs, Pulled, pull_all, tools
 
 
@@ -67,6 +70,21 @@ def test_a_medium_is_kept_when_it_is_what_the_message_spoke_of(vendor: meta.What
     assert [content for content, _ in blobs.contents.values()] == [b"foto"]
     assert pulled.position == {"batch": 4}
     assert poll(vendor, log, blobs, pulled.position).pages == []
+
+
+def test_a_medium_that_cannot_be_had_holds_up_no_other(vendor: meta.WhatsApp, tmp_path: Path):
+    vendor.media |= {"9000001": b"film", "9000002": b"gone meanwhile", "9000003": b"foto"}
+    vendor.sizes["9000001"] = pull.MOST_BYTES + 1
+    vendor.fail_next(Fault(404, path="/content/9000002"))
+    contents = {1: b"film", 2: b"gone meanwhile", 3: b"foto"}
+    log = [logged(n, meta.media_message(n, content, NOW)) for n, content in contents.items()]
+    pulled = poll(vendor, log, MemoryBlobs())
+    told = [(c.event.data["verified"], c.event.data["missing"]) for c in pulled.candidates(whatsapp)]
+    assert told == [(False, "too_large"), (False, "expired"), (True, None)]
+    assert not [path for _, path, _ in vendor.requests if path == "/content/9000001"]
+    landing = open_landing(tmp_path)
+    assert [landing.prepare(one, whatsapp.parse).held for one in pulled.deliveries] == [None] * 3
+    assert pulled.position == {"batch": 3}
 
 
 def test_nothing_is_fetched_unless_it_is_wanted(vendor: meta.WhatsApp):
