@@ -282,7 +282,7 @@ ROWS: Final = (
     _whatsapp("message.revoked", "messages", "message", "keyed hash of the wamid"),
     *(
         _whatsapp(f"status.{kind}", "statuses", "status", "{keyed hash of the wamid}:{status}:{timestamp}")
-        for kind in ("sent", "delivered", "read", "played", "failed", "deleted")
+        for kind in ("sent", "delivered", "read", "played", "failed", "deleted", "*")
     ),
     EventType(
         "com.whatsapp.media.stored",

@@ -47,7 +47,8 @@ class Parsed(NamedTuple):
     """A connector's reading of one delivery.
 
     `filtered` counts what the connector knows and leaves out on purpose (a ping); `note` says why. `wakes` says that
-    the delivery is a signal: its account has news to be pulled.
+    the delivery is a signal: its account has news to be pulled. `refused` are parts of a batch that cannot be read: for
+    them the delivery is held in quarantine, whatever else in it lands.
     """
 
     candidates: tuple[Candidate, ...]
@@ -55,6 +56,7 @@ class Parsed(NamedTuple):
     filtered: int = 0
     note: str | None = None
     wakes: bool = False
+    refused: tuple[Rejected, ...] = ()
 
 
 Parse: TypeAlias = Callable[[Delivery], Parsed]

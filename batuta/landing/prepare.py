@@ -104,6 +104,9 @@ class Preparation:
         )
         if parsed.wakes:
             prepared.wakes = delivery.account or ""
+        for rejection in parsed.refused:
+            prepared.counts += LandingCounts(quarantined=1)
+            prepared.held = prepared.held or Held(delivery, rejection)
         for candidate in parsed.candidates:
             try:
                 prepared.rows.append(self._row(delivery, candidate, prepared.tokens))

@@ -10,15 +10,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
 from pydantic import Field
 
-from batuta.events.types import lookup
 from batuta.landing.model import Candidate, Delivery, Parsed, Rejected
 from sensors.connectors import signature
 from sensors.connectors.protocol import Asked, Reply
@@ -96,10 +96,10 @@ def handshake(asked: Asked, credentials: Mapping[str, bytes]) -> Reply | None:
 
 
 def parse(delivery: Delivery) -> Parsed:
-    """Read every message, status and notice of a delivery.
+    """Read every message, status and notice of a delivery; one that lacks an id or a time holds up no other.
 
     Raises:
-        Rejected: the body is no JSON object, is of another account, or one of its parts lacks an id or a time.
+        Rejected: the body is no JSON object, is of another account, or none of its parts can be read.
     """
     document = json_object(delivery.body)
     if delivery.headers.get(FORM) == STORED:
@@ -107,14 +107,21 @@ def parse(delivery: Delivery) -> Parsed:
     if text_at(document, "object") != "whatsapp_business_account":
         raise Rejected("shape", "must be whatsapp_business_account", field="object")
     candidates: list[Candidate] = []
+    refused: list[Rejected] = []
     for entry in _objects(document, "entry"):
         for change in _objects(entry, "changes"):
             value = object_at(change, "value")
             _check_account(delivery, entry, value)
-            candidates += _changed(delivery, entry, text_at(change, "field") or "", value)
-    if not candidates:
-        return Parsed((), OTHER, filtered=1, note="nothing in it")
-    return Parsed(tuple(candidates), candidates[0].dataset)
+            for read in _changed(delivery, entry, text_at(change, "field") or "", value):
+                try:
+                    candidates.append(read())
+                except Rejected as rejection:
+                    refused.append(rejection)
+    if candidates:
+        return Parsed(tuple(candidates), candidates[0].dataset, refused=tuple(refused))
+    if refused:
+        raise refused[0]
+    return Parsed((), OTHER, filtered=1, note="nothing in it")
 
 
 def same_account(configured: str, named: str) -> bool:
@@ -137,18 +144,21 @@ def _stored(delivery: Delivery, document: JsonObject) -> Parsed:
     return Parsed((Candidate(event=event, dataset=MEDIA, connector=NAME),), MEDIA)
 
 
-def _changed(delivery: Delivery, entry: JsonObject, field: str, value: JsonObject) -> Iterator[Candidate]:
-    """What one change holds: messages and statuses, else a notice of its kind."""
+def _changed(
+    delivery: Delivery, entry: JsonObject, field: str, value: JsonObject
+) -> Iterator[Callable[[], Candidate]]:
+    """What one change holds, to be read one by one: messages and statuses, else a notice of its kind."""
     number = text_at(object_at(value, "metadata"), "phone_number_id")
     messages = [*_objects(value, "messages"), *_objects(value, "message_echoes")] if number else []
     statuses = _objects(value, "statuses") if number and field == "messages" else []
     contacts = _objects(value, "contacts")
     for message in messages:
-        yield _message(str(number), message, contacts, echo=message not in value.get("messages", ()))
+        echo = message not in value.get("messages", ())
+        yield partial(_message, str(number), message, contacts, echo=echo)
     for status in statuses:
-        yield _status(str(number), status, contacts)
+        yield partial(_status, str(number), status, contacts)
     if not messages and not statuses:
-        yield _notice(delivery, entry, field, value)
+        yield partial(_notice, delivery, entry, field, value)
 
 
 def _message(number: str, message: JsonObject, contacts: list[JsonObject], *, echo: bool) -> Candidate:
@@ -165,15 +175,16 @@ def _message(number: str, message: JsonObject, contacts: list[JsonObject], *, ec
 
 
 def _status(number: str, status: JsonObject, contacts: list[JsonObject]) -> Candidate:
+    """A status of any name: Meta adds some, and one that is new must hold up nothing it came with."""
     name = text_at(status, "status") or ""
-    event_type = f"com.whatsapp.status.{name}"
-    if lookup(event_type) is None or not _WORD.fullmatch(name) or _dataset(event_type) != STATUSES:
-        raise Rejected("status", "is none that is known; replay once it is", field="statuses.status")
+    if not _WORD.fullmatch(name):
+        raise Rejected(
+            "status", "must be a lower-case word of letters, digits and _", field="statuses.status"
+        )
     wamid, at = _id(status, "statuses"), _time(status, "statuses")
     suffix = f"{name}:{int(at.timestamp())}"
-    return _candidate(
-        event_type, STATUSES, number, wamid, suffix, at, status_data(status, contacts, number=number)
-    )
+    data = status_data(status, contacts, number=number)
+    return _candidate(f"com.whatsapp.status.{name}", STATUSES, number, wamid, suffix, at, data)
 
 
 def _notice(delivery: Delivery, entry: JsonObject, field: str, value: JsonObject) -> Candidate:
@@ -232,11 +243,6 @@ def _check_account(delivery: Delivery, entry: JsonObject, value: JsonObject) -> 
             "the delivery is of another number than the one configured for this address",
             field="entry",
         )
-
-
-def _dataset(event_type: str) -> str:
-    row = lookup(event_type)
-    return row.dataset if row is not None else OTHER
 
 
 def _id(thing: JsonObject, where: str) -> str:

@@ -69,6 +69,30 @@ def test_no_phone_number_leaves_landing_in_clear():
     assert len(prepared.rows) == 2
 
 
+def test_a_status_that_is_new_is_kept_under_its_name_and_holds_up_nothing_it_came_with():
+    body = meta.delivery(meta.text_message(1, "oi", AT), statuses=[meta.status(9, "pondered", AT)])
+    landing = Landing(Contracts.load(), DefaultPolicy(), create_keys(Path(tempfile.mkdtemp())), lambda: AT)
+    prepared = landing.prepare(sent(body), whatsapp.parse)
+    assert prepared.held is None
+    assert [(row.lane.type, row.lane.dataset) for row in prepared.rows] == [
+        ("com.whatsapp.message.received", "messages"),
+        ("com.whatsapp.status.pondered", "statuses"),
+    ]
+
+
+def test_a_part_that_cannot_be_read_is_held_and_the_rest_of_its_batch_lands():
+    broken = meta.text_message(2, "sem hora", AT) | {"timestamp": "ontem"}
+    body = meta.delivery(meta.text_message(1, "oi", AT), broken, meta.text_message(3, "tchau", AT))
+    landing = Landing(Contracts.load(), DefaultPolicy(), create_keys(Path(tempfile.mkdtemp())), lambda: AT)
+    prepared = landing.prepare(sent(body), whatsapp.parse)
+    assert [row.lane.type for row in prepared.rows] == ["com.whatsapp.message.received"] * 2
+    assert prepared.held is not None
+    assert (prepared.held.rejection.code, prepared.held.rejection.field) == ("time", "messages.timestamp")
+    assert (prepared.counts.quarantined, prepared.held.delivery.body) == (1, body)
+    with pytest.raises(Rejected, match="seconds since 1970"):
+        read(meta.delivery(broken))
+
+
 def test_a_status_belongs_to_its_message():
     message, status = read(
         meta.delivery(meta.text_message(1, "x", AT), statuses=[meta.status(1, "delivered", AT)])
