@@ -46,9 +46,15 @@ def write_note(vault: Path, folder: str, name: str, body: str, properties: Mappi
     Raises:
         VaultUnwritable: there is no vault, the folder lies outside of it, or nothing can be written there.
     """
-    if not (vault / MARK).is_dir():
+    try:
+        there = (vault / MARK).is_dir()
+        place = (vault / folder).resolve()
+    except OSError as error:
+        raise VaultUnwritable(
+            f"the vault cannot be read: {error.strerror}", hint="check settings.path, and the folder's rights"
+        ) from error
+    if not there:
         raise VaultUnwritable(f"{vault} is no vault: it has no {MARK}", hint="check settings.path")
-    place = (vault / folder).resolve()
     if not place.is_relative_to(vault.resolve()) or place.is_relative_to(vault.resolve() / MARK):
         raise VaultUnwritable(
             "reportsFolder lies outside of the vault", hint="name a folder in the vault, as in BATUTA"

@@ -49,28 +49,38 @@ class Vault:
     def __init__(self, settings: Settings) -> None:
         self.root = Path(settings.path).expanduser()
         self._settings = settings
+        self._named: dict[str, str] = {}
+        """Names on the disk of files whose names are no UTF-8, by what they are called here."""
 
     def files(self) -> dict[str, Stat]:
         """Every file that is told of, by its path in the vault with slashes.
 
         Raises:
-            SourceFailed: there is no vault: better that than to tell that everything was deleted.
+            SourceFailed: there is no vault, or it cannot be read: better that than to tell that everything was deleted.
         """
-        if not (self.root / MARK).is_dir():
+        try:
+            there = (self.root / MARK).is_dir()
+        except OSError as error:
+            raise _unreadable("the vault", error) from None
+        if not there:
             raise SourceFailed(
                 "the vault is not there: its folder has no .obsidian",
                 hint="check settings.path; is the drive mounted, and open to the user who runs BATUTA?",
             )
-        return dict(self._below(self.root, ""))
+        found: dict[str, Stat] = {}
+        for path, stat in self._below(self.root, ""):
+            shown = shown_path(path)
+            if shown != path:
+                self._named[shown] = path
+            found[shown] = stat
+        return found
 
     def _below(self, folder: Path, prefix: str) -> Iterator[tuple[str, Stat]]:
         try:
             with os.scandir(folder) as entries:
                 listed = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            raise SourceFailed(
-                f"a folder of the vault cannot be read: {error.strerror}", hint="check its rights"
-            ) from None
+            raise _unreadable("a folder of the vault", error) from None
         for entry in listed:
             path = f"{prefix}{entry.name}"
             if entry.name.startswith(".") or self._ignored(path):
@@ -83,10 +93,12 @@ class Vault:
                     yield path, Stat(found.st_size, found.st_mtime_ns)
             except FileNotFoundError:
                 continue
+            except OSError as error:
+                raise _unreadable("a file of the vault", error) from None
 
     def read(self, path: str) -> Content | None:
         """What is in a file; None if it is being written to, or is gone: the next scan sees it."""
-        file = self.root / path
+        file = self._place(path)
         digest, note = hashlib.sha256(), bytearray()
         try:
             before = file.stat()
@@ -106,16 +118,31 @@ class Vault:
     def beginning(self, path: str, most: int) -> bytes:
         """The first bytes of a file; none if it cannot be read."""
         try:
-            with (self.root / path).open("rb") as opened:
+            with self._place(path).open("rb") as opened:
                 return opened.read(most)
         except OSError:
             return b""
+
+    def _place(self, path: str) -> Path:
+        return self.root / self._named.get(path, path)
 
     def _ignored(self, path: str) -> bool:
         return any(fnmatchcase(path, p) or fnmatchcase(path, f"{p}/*") for p in self._settings.ignore)
 
     def _wanted(self, path: str) -> bool:
         return self._settings.attachments or path.lower().endswith((NOTE, ".canvas", ".base"))
+
+
+def shown_path(path: str) -> str:
+    r"""A path as text; bytes in it that are no UTF-8 (of a name another system made) as `\xe9`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _unreadable(what: str, error: OSError) -> SourceFailed:
+    return SourceFailed(
+        f"{what} cannot be read: {error.strerror}",
+        hint="Check settings.path, and the rights of the user who runs BATUTA.",
+    )
 
 
 def media_type(path: str) -> str | None:

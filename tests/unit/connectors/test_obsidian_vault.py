@@ -64,6 +64,25 @@ def test_files_are_told_of_once(vault: Vault):
     assert Contracts.load().for_type("com.avila.file.renamed").name == "avila.file"
 
 
+def test_a_name_that_is_no_utf_8_is_told_of_like_any_other(vault: Vault):
+    place = os.fsencode(vault.root) + b"/caf\xe9.md"
+    Path(os.fsdecode(place)).write_text("latim")
+    vault.write("b.md", "[[caf]]")
+    assert vault.scan() == [("created", "b.md"), ("created", "caf\\xe9.md")]
+    assert vault.events[1].data["note"]["text"] == "latim"
+    assert vault.scan() == []
+    Path(os.fsdecode(place)).unlink()
+    assert vault.scan() == [("deleted", "caf\\xe9.md")]
+
+
+def test_a_vault_that_cannot_be_looked_at_is_a_sentence(tmp_path: Path):
+    form = obsidian.Settings.model_validate({"path": str(tmp_path / ("a" * 300))})
+    with pytest.raises(SourceFailed, match="cannot be read: File name too long"):
+        pull_all(pull, Account("arcsat", "obsidian", "Cofre", form, {}), tools(), None)
+    with pytest.raises(VaultUnwritable, match="cannot be read: File name too long"):
+        write_note(tmp_path / ("a" * 300), "BATUTA", "Nota", "texto", {})
+
+
 def test_changed_renamed_moved_deleted(vault: Vault):
     vault.write("a.md", "um")
     vault.write("b.md", "dois")
