@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import BufferedReader
 from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO, cast
@@ -88,7 +89,7 @@ def ingest_files(
     for path in paths:
         if own is not None and not _is_captures(path):
             own_account = account_of(product, source)
-            _ingest_own(own, Path(path), own_account, settings, landing, conn, source, result)
+            _ingest_own(own, path, own_account, settings, landing, conn, source, result)
         else:
             parse, form = parse_for(settings, source), _form(settings, product.name, source)
             with _opened(path) as file:
@@ -122,7 +123,7 @@ def account_of(product: CompiledProduct, source: Source) -> Account:
 
 def _ingest_own(
     own: ModuleType,
-    path: Path,
+    path: str,
     account: Account,
     settings: Settings,
     landing: Landing,
@@ -133,14 +134,24 @@ def _ingest_own(
     """Land files in a form of the connector's own: messages, or states that are read by a poll."""
     parse = connector_named(source.connector).parse
     if hasattr(own, "read"):
-        messages = cast("MessageFiles", own).read(path, account, datetime.now(UTC))
-        deliveries = _readable(messages, str(path), result)
+        files, now = cast("MessageFiles", own), datetime.now(UTC)
+        messages = (
+            files.read_stream(sys.stdin.buffer, account, now)
+            if path == STDIN
+            else files.read(Path(path), account, now)
+        )
+        deliveries = _readable(messages, path, result)
         result.counts += landing.land(conn, deliveries, parse, way=source.way)
         return
+    if path == STDIN:
+        raise UsageError(
+            f"{account.connector} reads captured deliveries from standard input, and this is none",
+            hint="Name the folder or file.",
+        )
     from sensors.pull.means import Means
     from sensors.pull.run import poll_files
 
-    polled_account, calls = cast("StateFiles", own).as_poll(path, account)
+    polled_account, calls = cast("StateFiles", own).as_poll(Path(path), account)
     url = ensure_database(settings, quiet)
     with closing(Means.open(settings, url, application="batuta ingest", landing=landing)) as means:
         polled = poll_files(polled_account, calls, means)
@@ -151,7 +162,11 @@ def _ingest_own(
 
 def _is_captures(path: str) -> bool:
     """Whether these are captured deliveries rather than files of the connector's own."""
-    return path == STDIN or Path(path).suffix.lower() in CAPTURE_SUFFIXES
+    if path == STDIN:
+        file = sys.stdin.buffer
+        # Neither a mail nor an mbox begins with a brace.
+        return not isinstance(file, BufferedReader) or file.peek(1)[:1] in (b"{", b"")
+    return Path(path).suffix.lower() in CAPTURE_SUFFIXES
 
 
 def _form(settings: Settings, product: str, source: Source) -> CaptureForm:

@@ -49,7 +49,8 @@ def ingest(
     """Land files of captured deliveries: JSON lines of {"headers": {...}, "body": "..."}; - is stdin.
 
     For the connector `events` the lines are CloudEvents. Where a connector has files of its own, any other path
-    is read as these: mails (.eml, mbox, Maildir), a vault folder, a drive's saved pages. What cannot be accepted
+    is read as these: mails (.eml, mbox, Maildir; one mail or an mbox on stdin), a vault folder, a drive's saved
+    pages. What cannot be accepted
     goes to quarantine with its reason; what landed before is counted as duplicate.
     """
     settings = get_settings()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -301,6 +301,12 @@ class MessageFiles(Protocol):
 
         The settings of an account that no manifest binds are its form's defaults; required ones are not there.
         """
+        ...
+
+    def read_stream(
+        self, file: BinaryIO, account: Account, received_at: datetime
+    ) -> Iterator[Delivery | BadLine]:
+        """The same of what comes in, as from a pipe."""
         ...
 
 

@@ -48,6 +48,24 @@ def read(path: Path, account: Account, received_at: datetime) -> Iterator[Delive
         yield BadLine(0, "holds no mail: no Maildir (cur, new), no .eml, no .mbox")
 
 
+def read_stream(
+    file: BinaryIO, account: Account, received_at: datetime, **headers: str
+) -> Iterator[Delivery | BadLine]:
+    """The mail, or the mbox, that comes in; see `MessageFiles.read_stream`."""
+    trusted = getattr(account.settings, "trusted_server", None)
+    if trusted is not None:
+        headers["trusted"] = trusted
+    for number, raw in _messages(file):
+        if raw is None:
+            yield BadLine(number, f"a mail is larger than {LARGEST} bytes")
+        elif raw.startswith(_OUTLOOK):
+            yield BadLine(number, "is an Outlook file (.msg); export the mail as .eml")
+        elif not raw.strip():
+            yield BadLine(number, "is empty, so it is no mail")
+        else:
+            yield account.delivery(FILE, raw, received_at, **headers)
+
+
 def _below(root: Path) -> Iterator[tuple[Path, dict[str, str]]]:
     """Every file of mail below a folder, with what its place says; in the same order every time."""
     for name, folders, files in os.walk(root):
@@ -75,20 +93,9 @@ def _maildir_flags(name: str) -> str:
 def _file(
     path: Path, account: Account, received_at: datetime, **headers: str
 ) -> Iterator[Delivery | BadLine]:
-    trusted = getattr(account.settings, "trusted_server", None)
-    if trusted is not None:
-        headers["trusted"] = trusted
     try:
         with path.open("rb") as file:
-            for number, raw in _messages(file):
-                if raw is None:
-                    yield BadLine(number, f"a mail is larger than {LARGEST} bytes")
-                elif raw.startswith(_OUTLOOK):
-                    yield BadLine(number, "is an Outlook file (.msg); export the mail as .eml")
-                elif not raw.strip():
-                    yield BadLine(number, "is empty, so it is no mail")
-                else:
-                    yield account.delivery(FILE, raw, received_at, **headers)
+            yield from read_stream(file, account, received_at, **headers)
     except OSError as error:
         yield BadLine(0, f"a file cannot be read: {error.strerror}")
 

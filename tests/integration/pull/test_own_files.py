@@ -97,6 +97,21 @@ def test_mails_are_read_from_files_and_folders_without_a_manifest(ingest: Ingest
     assert f"{folder}: holds no mail" in err
 
 
+def test_mails_are_read_from_a_pipe(ingest: Ingest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = MAIL.replace("1@example", "2@example").replace("Corpo", "Outro corpo")
+    separator = "From maria@example.com Mon Mar  2 10:00:00 2026\n"
+    for text, counts in ((MAIL, [1, 0, 0, 0]), (f"{separator}{MAIL}\r\n{separator}{other}", [1, 1, 0, 0])):
+        piped = tmp_path / "piped"
+        piped.write_text(text, newline="")
+        with piped.open() as stdin:
+            monkeypatch.setattr("sys.stdin", stdin)
+            assert ingest("email", "-")[:2] == (0, counts)
+    with piped.open() as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        code, _, err = ingest("obsidian", "-", "--account", "a")
+    assert (code, "Name the folder" in err) == (2, True)
+
+
 def test_saved_pages_of_a_drive_are_read(ingest: Ingest, tmp_path: Path) -> None:
     page = tmp_path / "page.json"
     page.write_text(json.dumps(PAGE))
