@@ -80,10 +80,11 @@ class Settings(BaseSettings):
         "unset: `blobs` under `home`.",
     )
 
-    bus: str | None = Field(
+    bus: SecretStr | None = Field(
         default=None,
         description="Kafka or Redpanda between gateway and landing: `kafka://host:9092,host2:9092/topic`, with "
-        "`?product=NAME` if others write CloudEvents to the topic. Unset: the gateway lands itself.",
+        "`?product=NAME` if others write CloudEvents to the topic; `kafka+tls://user:password@host:9093/topic` where "
+        "the brokers ask for it. Unset: the gateway lands itself.",
     )
     secrets_dir: Folder = Field(
         default=Path(),
@@ -137,11 +138,11 @@ class Settings(BaseSettings):
 
     @field_validator("bus")
     @classmethod
-    def _check_bus(cls, value: str | None) -> str | None:
+    def _check_bus(cls, value: SecretStr | None) -> SecretStr | None:
         from batuta.bus.address import BusAddress
 
         if value is not None:
-            BusAddress.of(value)
+            BusAddress.of(value.get_secret_value())
         return value
 
     @model_validator(mode="after")

@@ -87,7 +87,7 @@ def _way_in(
     from batuta.bus.address import BusAddress
     from batuta_gateway.bus_intake import BusIntake
 
-    return BusIntake(landing, BusAddress.of(settings.bus))
+    return BusIntake(landing, BusAddress.of(settings.bus.get_secret_value()))
 
 
 def _connect(settings: Settings, role: Role) -> Connection:

@@ -60,9 +60,8 @@ def serve(settings: Settings, stop: threading.Event) -> None:
     if settings.bus is None:
         raise UsageError("BATUTA_BUS is not set", hint="Set it to kafka://host:9092/topic.")
     landing = LandingInForce(settings)
-    consumer = BusConsumer(
-        BusAddress.of(settings.bus), landing, partial(_connect, settings), events.parse, utc_now
-    )
+    address = BusAddress.of(settings.bus.get_secret_value())
+    consumer = BusConsumer(address, landing, partial(_connect, settings), events.parse, utc_now)
     consumer.run(stop)
 
 

@@ -99,7 +99,7 @@ class BusConsumer:
         self._generation = 0
         self._consumer = Consumer(
             {
-                "bootstrap.servers": address.brokers,
+                **address.connection(),
                 "group.id": address.group,
                 "client.id": "batuta-landing",
                 "enable.auto.commit": False,

@@ -36,7 +36,7 @@ class BusProducer:
         self._topic = address.topic
         self._producer = Producer(
             {
-                "bootstrap.servers": address.brokers,
+                **address.connection(),
                 "client.id": "batuta-gateway",
                 "enable.idempotence": True,
                 "acks": "all",

@@ -48,7 +48,7 @@ def lander(gateway: Running) -> BusConsumer:
 
     landing = Landing.open(gateway.settings, utc_now)
     return BusConsumer(
-        BusAddress.of(str(gateway.settings.bus)),
+        BusAddress.of(gateway.settings.bus.get_secret_value() if gateway.settings.bus else ""),
         lambda: landing,
         lambda: connect(gateway.database_url, "writer"),
         events.parse,

@@ -10,6 +10,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from batuta.bus.address import BusAddress
 from batuta.bus.message import LANDING, Forged, Message, foreign, is_ours, messages, read
@@ -145,14 +146,26 @@ def test_addresses():
         "one:9092,[::1]:9093", "events", "arcsat"
     )
     assert BusAddress.of("kafka://one:9092/events?group=mine").group == "mine"
-    assert Settings(bus="kafka://one:9092/events").bus == "kafka://one:9092/events"
+    found = BusAddress.of("kafka+tls://ana:p%40ss%2F@one:9093/events?sasl=SCRAM-SHA-512&ca=/etc/own.pem")
+    assert found == BusAddress(
+        "one:9093",
+        "events",
+        tls=True,
+        user="ana",
+        password="p@ss/",
+        mechanism="SCRAM-SHA-512",
+        ca="/etc/own.pem",
+    )
+    assert "p@ss" not in repr(found)
+    assert "p%40ss" not in repr(Settings(bus=SecretStr("kafka+tls://ana:p%40ss@one:9093/events")))
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "kafka://", "kafka://one/events", "kafka://one:9092", "kafka://one:9092/a b", "amqp://one:9092/events",
-     "kafka://one:9092/events?products=a", "kafka://user:secret@one:9092/events", "kafka://one:9092/events?product="],
+     "kafka://one:9092/events?products=a", "kafka+tls://user@one:9092/events", "kafka://one:9092/events?product=",
+     "kafka+tls://user:secret@one:9092/events?sasl=GSSAPI", "kafka+tls://one:9092/events?ca="],
 )  # fmt: skip
 def test_an_address_that_is_none_is_said_to_be_none(text: str):
     with pytest.raises(ValueError, match="kafka://host:9092/topic"):
-        Settings(bus=text)
+        Settings(bus=SecretStr(text))
