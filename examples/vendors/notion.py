@@ -35,6 +35,7 @@ class Notion(Served):
         self.blocks: dict[str, list[Json]] = {}
         self.long_properties: dict[tuple[str, str], list[Json]] = {}
         self.unshared: set[str] = set()
+        """Pages, blocks and data sources that are there and not shown."""
         self.search_knows: Callable[[str], bool] = lambda _: True
         self.circular = False
         routes = [
@@ -103,6 +104,8 @@ class Notion(Served):
 
     async def _query(self, request: Request) -> Response:
         source = request.path_params["source"]
+        if source in self.unshared:
+            return _not_found()
         body = await request.json()
         found = [p for p in self._there() if p["parent"].get("data_source_id") == source]
         for clause in body.get("filter", {}).get("and", ()):
@@ -121,7 +124,7 @@ class Notion(Served):
     async def _page(self, request: Request) -> Response:
         page = request.path_params["page"]
         if page not in self.pages or page in self.unshared:
-            return JSONResponse({"object": "error", "status": 404, "code": "object_not_found"}, 404)
+            return _not_found()
         return JSONResponse(self.pages[page])
 
     async def _property(self, request: Request) -> Response:
@@ -130,6 +133,8 @@ class Notion(Served):
         return self._listed(values, query.get("start_cursor"), int(query.get("page_size", "100")))
 
     async def _children(self, request: Request) -> Response:
+        if request.path_params["block"] in self.unshared:
+            return _not_found()
         blocks = self.blocks.get(request.path_params["block"], [])
         query = request.query_params
         return self._listed(blocks, query.get("start_cursor"), int(query.get("page_size", "100")))
@@ -142,6 +147,10 @@ class Notion(Served):
         return JSONResponse(
             {"object": "list", "results": list(items[start:end]), "has_more": more, "next_cursor": follows}
         )
+
+
+def _not_found() -> Response:
+    return JSONResponse({"object": "error", "status": 404, "code": "object_not_found"}, 404)
 
 
 def minute(at: datetime) -> str:

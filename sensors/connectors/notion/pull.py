@@ -8,6 +8,7 @@ missing is asked for by its id. In the trash it is deleted; not found it is unsh
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -16,8 +17,8 @@ import orjson
 from batuta.events.event import format_time, parse_time
 from batuta.landing.model import Delivery
 from sensors.connectors.notion import CHANGE
-from sensors.connectors.notion.rest import Api, Record, digest, limits, title_of, values_of
-from sensors.connectors.pulling import Account, Item, Page, Subscription, Tools, Window
+from sensors.connectors.notion.rest import Api, NotShown, Record, digest, limits, title_of, values_of
+from sensors.connectors.pulling import Account, Item, Page, SourceFailed, Subscription, Tools, Window
 
 __all__ = ["audit", "backfill", "limits", "poll"]
 
@@ -34,15 +35,26 @@ def poll(account: Account, position: Any, tools: Tools) -> Iterator[Page]:
     pages = _Pages(account, tools)
     place: dict[str, Any] = {"edited": {}, "scan": None, "scanned_at": None} | (position or {})
     place["edited"] = dict(place["edited"])
+    hidden: list[str] = []
     for source in pages.sources():
         since = place["edited"].get(source)
         start = parse_time(since) if since else _BEGINNING
-        for records, reached in pages.edited(source, Window(start - pages.overlap(source), tools.clock())):
-            place["edited"][source] = format_time(max(start, reached))
-            yield pages.changed(source, records, dict(place))
-            if not tools.time_left():
-                return
+        try:
+            for records, reached in pages.edited(
+                source, Window(start - pages.overlap(source), tools.clock())
+            ):
+                place["edited"][source] = format_time(max(start, reached))
+                yield pages.changed(source, records, dict(place))
+                if not tools.time_left():
+                    return
+        except NotShown:
+            hidden.append(source)
     yield from _scan(pages, place, tools)
+    if hidden:
+        raise SourceFailed(
+            f"Notion does not show the integration {', '.join(hidden)} of settings.dataSources",
+            hint="Share it with the integration again, or take it out. Everything else was read.",
+        )
 
 
 def backfill(account: Account, window: Window, position: Any, tools: Tools) -> Iterator[Page]:
@@ -139,10 +151,12 @@ class _Pages:
                 yield records, max(map(_edited, records))
 
     def all(self, source: str, cursor: str | None) -> Iterator[tuple[list[Record], str | None]]:
-        """Every page there is, whatever its age."""
+        """Every page there is, whatever its age; none of a data source that is not shown: its pages are looked for."""
         if source == SEARCH:
-            return self._search(cursor)
-        return self.api.listed("POST", f"data_sources/{source}/query", {}, cursor)
+            yield from self._search(cursor)
+            return
+        with suppress(NotShown):
+            yield from self.api.listed("POST", f"data_sources/{source}/query", {}, cursor)
 
     def _search(self, cursor: str | None = None) -> Iterator[tuple[list[Record], str | None]]:
         sort = {"direction": "descending", "timestamp": "last_edited_time"}
@@ -167,9 +181,12 @@ class _Pages:
         there = before is not None and not state.get("gone")
         if record.get("in_trash") or record.get("archived"):
             return self._gone(before, "deleted", record) if before is not None and there else None
-        page = self.api.completed(record)
+        try:
+            page = self.api.completed(record)
+            read = self.api.content(record["id"])
+        except NotShown:
+            return None  # It has gone since it was listed; the next scan sees to it.
         properties = page.get("properties") or {}
-        read = self.api.content(record["id"])
         told = {
             "title": title_of(properties),
             "properties": values_of(properties),

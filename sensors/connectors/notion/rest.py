@@ -25,6 +25,10 @@ _BETWEEN_CALLS_S: Final = 0.34
 Record = dict[str, Any]
 
 
+class NotShown(SourceFailed):
+    """Notion does not show something to the integration: it is gone, not shared, or of a kind the API does not give."""
+
+
 def limits(answer: Answer) -> float | None:
     """A pause after every answer that was one; what Notion asks for on its own goes before."""
     return _BETWEEN_CALLS_S if answer.status < 400 else None
@@ -58,15 +62,22 @@ class Api:
     def listed(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, cursor: str | None = None
     ) -> Iterator[tuple[list[Record], str | None]]:
-        """The pages of a list, each with the cursor of the next; a cursor that comes back is an error, not a loop."""
+        """The pages of a list, each with the cursor of the next; a cursor that comes back is an error, not a loop.
+
+        Raises:
+            NotShown: there is no such list for the integration.
+        """
         seen = {cursor}
         for _ in range(MOST_PAGES):
             paging = {"page_size": PAGE} | ({"start_cursor": cursor} if cursor else {})
             if method == "GET":
                 params = {name: str(value) for name, value in paging.items()}
-                document = read(self.call(method, path, params=params))
+                answer = self.call(method, path, params=params, expect=(200, 400, 404))
             else:
-                document = read(self.call(method, path, {**(body or {}), **paging}))
+                answer = self.call(method, path, {**(body or {}), **paging}, expect=(200, 404))
+            if answer.status != 200:
+                raise NotShown(f"Notion does not show {path} to the integration ({answer.status})")
+            document = read(answer)
             cursor = document.get("next_cursor") if document.get("has_more") else None
             yield [item for item in document.get("results", ()) if isinstance(item, dict)], cursor
             if cursor is None:
@@ -114,13 +125,19 @@ class _Reader:
         if block_id in self._seen:
             return
         self._seen.add(block_id)
-        for blocks, _ in self._api.listed("GET", f"blocks/{block_id}/children"):
-            for block in blocks:
-                if self.count >= self._most:
-                    self.cut = True
-                    return
-                self.count += 1
-                self._one(block, depth)
+        try:
+            for blocks, _ in self._api.listed("GET", f"blocks/{block_id}/children"):
+                for block in blocks:
+                    if self.count >= self._most:
+                        self.cut = True
+                        return
+                    self.count += 1
+                    self._one(block, depth)
+        except NotShown:
+            # A synced block may come from a page that is not shared; the page itself may have gone.
+            if depth == 0:
+                raise
+            self.cut = True
 
     def _one(self, block: Record, depth: int) -> None:
         kind = block.get("type", "")

@@ -19,7 +19,7 @@ from examples.vendors.serving import Fault
 from sensors.connectors import notion
 from sensors.connectors.notion import pull
 from sensors.connectors.protocol import Asked, BadSignature, Unsigned
-from sensors.connectors.pulling import FORM, Account, SourceFailed, Unauthorized, Window
+from sensors.connectors.pulling import FORM, Account, SourceFailed, Tools, Unauthorized, Window
 from tests.support.pulling import NOW, MemoryKnown, Pulled, TrialTime, pull_all, tools
 
 HOUR = timedelta(hours=1)
@@ -43,9 +43,11 @@ class Reader:
         self.known = MemoryKnown()
         self.position: Any = None
 
+    def tools(self) -> Tools:
+        return tools(known=self.known, time=self.time, limits=pull.limits)
+
     def poll(self, **options: Any) -> list[tuple[str, str]]:
-        box = tools(known=self.known, time=self.time, limits=pull.limits)
-        pulled: Pulled = pull_all(pull, self.account, box, self.position, **options)
+        pulled: Pulled = pull_all(pull, self.account, self.tools(), self.position, **options)
         if "window" not in options:
             self.position = pulled.position
         self.last = pulled.candidates(notion)
@@ -112,6 +114,42 @@ def test_blocks_are_read_to_the_bottom_and_a_circle_of_them_ends(vendor: Notion)
     assert lines[:3] == ["linha 0", "unten", "linha 1"]
     assert len(lines) == 151
     assert found.event.data["blocks"] == 152
+
+
+def test_a_synced_block_of_a_page_that_is_not_shared_costs_itself_alone(vendor: Notion):
+    vendor.write(PAGE, NOW - HOUR, "")
+    synced = {"object": "block", "id": "s", "type": "synced_block", "has_children": True}
+    vendor.blocks[PAGE] = [
+        paragraph("antes"),
+        synced | {"synced_block": {"synced_from": {"block_id": "hidden"}}},
+        paragraph("depois"),
+    ]
+    vendor.unshared.add("hidden")
+    reader = Reader(vendor)
+    assert reader.kinds() == ["created"]
+    [found] = reader.last
+    assert (found.event.data["text"], found.event.data["cut"]) == ("antes\ndepois", True)
+
+
+def test_a_data_source_that_is_shared_no_more_is_named_and_holds_up_nothing(vendor: Notion):
+    hidden = "99999999-0000-0000-0000-000000000000"
+    reader = Reader(vendor, dataSources=[hidden, DATA_SOURCE])
+    inside = PAGE[:-1] + "2"
+    vendor.write(inside, NOW - HOUR, "b", source=hidden)
+    assert reader.kinds() == ["created"]
+    vendor.write(PAGE, NOW - HOUR, "a")
+    vendor.unshared |= {hidden, inside}
+    reader.time.advance(3600)
+    told: list[str] = []
+
+    def poll() -> None:
+        for page in pull.poll(reader.account, reader.position, reader.tools()):
+            reader.known.apply(page.items)
+            told.extend(notion.parse(one).candidates[0].event.type for one in page.deliveries)
+
+    with pytest.raises(SourceFailed, match=hidden):
+        poll()
+    assert told == ["com.notion.page.created", "com.notion.page.unshared"]
 
 
 def test_properties_are_read_by_type_and_whole(vendor: Notion):
