@@ -158,7 +158,10 @@ class Service:
                     if found is None or found.deleted:
                         return _error(404, "ErrorItemNotFound")
                     if value != ["$value"]:
-                        return Reply(body=self.mailbox.shown(found, immutable=immutable))
+                        names = query.get("$select", "").split(",")
+                        return Reply(body=self.mailbox.described(found, names, immutable=immutable))
+                    if found.broken is not None:
+                        return _error(*found.broken)
                     return Reply(body=found.mime, headers={"content-type": "text/plain"})
                 case _:
                     return _error(404, "ErrorItemNotFound")

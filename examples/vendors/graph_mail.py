@@ -7,6 +7,7 @@ folder, as with Microsoft. Without HTTP: `examples.vendors.graph` serves it.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
@@ -30,6 +31,8 @@ class Message:
     received: datetime = START
     left: dict[str, int] = field(default_factory=dict[str, int])
     placed: int = 0
+    broken: tuple[int, str] | None = None
+    """Status and code with which Graph refuses its MIME."""
 
 
 @dataclass(slots=True)
@@ -177,6 +180,14 @@ class Mailbox:
             "flag": {"flagStatus": "notFlagged"},
         }
         return {name: whole[name] for name in ("id", "@odata.etag", "isRead")} if sparse else whole
+
+    def described(self, message: Message, names: Sequence[str], *, immutable: bool) -> Json:
+        """A message alone; its header is given to who names it, and only then."""
+        whole = self.shown(message, immutable=immutable)
+        if "internetMessageHeaders" in names:
+            parsed = message_from_bytes(message.mime)
+            whole["internetMessageHeaders"] = [{"name": n, "value": str(v)} for n, v in parsed.items()]
+        return whole
 
     def called(self, message: Message, folder: str, *, immutable: bool) -> str:
         """The id of a message in a folder."""

@@ -15,12 +15,23 @@ from batuta.landing.model import Delivery
 from sensors.connectors.email.graph_forms import GRAPH_DELETED, GRAPH_FLAGS, GRAPH_MESSAGE, GRAPH_PLACED
 from sensors.connectors.email.message import attachments_of
 from sensors.connectors.email.settings import EmailSettings
-from sensors.connectors.graph.client import Graph
-from sensors.connectors.pulling import Account, Item, SourceFailed, Tools
+from sensors.connectors.graph.client import Graph, document, error_code
+from sensors.connectors.pulling import (
+    Account,
+    Item,
+    OutOfTime,
+    RateLimited,
+    SourceFailed,
+    Tools,
+    Unauthorized,
+)
 from sensors.connectors.reading import JsonObject, object_at, text_at
 
 PAGE: Final = 50
 SELECTED: Final = "id,changeKey,isRead,isDraft,flag,receivedDateTime,lastModifiedDateTime,parentFolderId"
+_HEADERS: Final = "internetMessageHeaders"
+_NOT_GIVEN: Final = frozenset({400, 405, 409, 410, 413, 415, 422, 500, 501})
+_BROKEN: Final = ("ErrorMimeContent", "ErrorItemCorrupt", "ErrorContentConversion", "ErrorCorruptData")
 _PREFER: Final = ('IdType="ImmutableId"', f"odata.maxpagesize={PAGE}")
 
 
@@ -173,14 +184,38 @@ class Mailbox:
         }
 
     def _raw(self, mail: Mail) -> tuple[bytes | None, bool]:
-        """The MIME of a mail, and whether it is all of it."""
+        """The MIME of a mail, and whether it is all of it; its headers where Graph cannot make MIME of it."""
         url = self.address(f"messages/{quote(mail.id, safe='')}")
         try:
             return _up_to(self.graph.stream(f"{url}/$value"), self.settings.max_message_bytes)
-        except SourceFailed:
-            if self.graph.ask("GET", f"{url}?$select=id", expect=(200, 404)).status == 404:
-                return None, False
+        except (RateLimited, OutOfTime, Unauthorized):
             raise
+        except SourceFailed:
+            asked = self.graph.ask("GET", f"{url}?$select=id,{_HEADERS}", expect=(200, 404))
+            if asked.status == 404:
+                return None, False
+            # Such a mail would hold up its folder for ever; what only fails just now is asked for again.
+            if not self._never_given(url):
+                raise
+            return _headers_of(document(asked)), False
+
+    def _never_given(self, url: str) -> bool:
+        """Whether Graph says that it cannot give a mail, rather than that it cannot do so now."""
+        limit = self.settings.max_message_bytes
+        answer = self.graph.ask("GET", f"{url}/$value", expect=(200, *_NOT_GIVEN), max_bytes=limit)
+        return answer.status in _NOT_GIVEN and (
+            answer.status < 500 or any(word in error_code(answer) for word in _BROKEN)
+        )
+
+
+def _headers_of(message: JsonObject) -> bytes:
+    """The header of a mail as Graph lists it, without line breaks within a field; empty where it has none."""
+    listed = message.get(_HEADERS)
+    fields = [field for field in listed if isinstance(field, dict)] if isinstance(listed, list) else []
+    lines = [
+        f"{text_at(field, 'name')}: {' '.join((text_at(field, 'value') or '').split())}" for field in fields
+    ]
+    return "\r\n".join([*lines, "", ""]).encode("utf-8", "replace")
 
 
 def _up_to(chunks: Iterator[bytes], limit: int) -> tuple[bytes, bool]:

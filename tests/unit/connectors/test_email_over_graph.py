@@ -14,7 +14,7 @@ from examples.vendors.graph import CLIENT_SECRET, Graph, Service
 from examples.vendors.graph_mail import START
 from sensors.connectors import email
 from sensors.connectors.email import pull
-from sensors.connectors.pulling import Account, Window
+from sensors.connectors.pulling import Account, SourceFailed, Window
 from tests.support.graph_service import SECRET, direct_tools
 from tests.support.pulling import MemoryBlobs, MemoryKnown, TrialTime, pull_all, tools
 
@@ -111,6 +111,27 @@ def test_a_mail_that_goes_while_it_is_read_stops_nobody(graph: Graph, monkeypatc
     monkeypatch.setattr(graph.service, "respond", going)
     [candidate] = pull_all(pull, account(graph.url), tools()).candidates(email)
     assert candidate.event.subject == second
+
+
+@pytest.mark.parametrize("broken", [(500, "ErrorMimeContentConversionFailed"), (400, "ErrorInvalidRequest")])
+def test_a_mail_that_graph_cannot_make_mime_of_lands_with_its_headers(graph: Graph, broken: tuple[int, str]):
+    mailbox = graph.service.mailbox
+    mailbox.messages[mailbox.receive(mime("quebrada"))].broken = broken
+    mailbox.receive(mime("inteira"))
+    found = [c.event.data for c in pull_all(pull, account(graph.url), tools()).candidates(email)]
+    assert [(d["subject"], d["complete"]) for d in found] == [("quebrada", False), ("inteira", True)]
+    assert found[0]["from"] == ["bia@example.com"]
+
+
+def test_a_mail_that_only_fails_just_now_is_asked_for_again(graph: Graph):
+    mailbox = graph.service.mailbox
+    message = mailbox.messages[mailbox.receive(mime("depois"))]
+    message.broken = (503, "ServiceUnavailable")
+    with pytest.raises(SourceFailed):
+        pull_all(pull, account(graph.url), tools())
+    message.broken = None
+    [candidate] = pull_all(pull, account(graph.url), tools()).candidates(email)
+    assert candidate.event.data["complete"] is True
 
 
 def test_only_the_folders_that_settings_name_are_read(graph: Graph):
