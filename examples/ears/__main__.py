@@ -22,6 +22,7 @@ STAND_INS: Final[Mapping[str, int]] = {
     "github": 8802,
     "imap": 8803,
     "graph": 8804,
+    "whatsapp": 8805,
     "notion": 8806,
 }
 SECRETS: Final[Mapping[str, str]] = {

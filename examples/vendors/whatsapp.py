@@ -1,6 +1,7 @@
 """A stand-in for Meta: sends signed deliveries of the WhatsApp Cloud API, batched as Meta batches them.
 
-Numbers and texts are made up. `python -m examples.vendors whatsapp --to ADDRESS --secret-file FILE` sends a few.
+Numbers and texts are made up. `python -m examples.vendors whatsapp --to ADDRESS --secret-file FILE` sends a few;
+without `--to` it is the Graph API, which gives the picture that one of them speaks of.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from examples.vendors.serving import Served
 NUMBER_ID: Final = "106540352242922"
 BUSINESS: Final = "102290129340398"
 CUSTOMER: Final = "5511987654321"
+PHOTO: Final = b"foto"
 Json = dict[str, Any]
 
 
@@ -95,10 +97,10 @@ class WhatsApp(Served):
 
     def __init__(self, *, port: int = 0) -> None:
         self.media: dict[str, bytes] = {}
-        self.subscribed: list[Json] = []
-        routes = [
         self.sizes: dict[str, int] = {}
         """Sizes that are told of media, where they are others than the contents'."""
+        self.subscribed: list[Json] = []
+        routes = [
             Route("/{media}", self._describe),
             Route("/content/{media}", self._content),
             Route("/{business}/subscribed_apps", self._apps, methods=["GET", "POST"]),
@@ -112,9 +114,9 @@ class WhatsApp(Served):
             return JSONResponse({"error": error}, 400)
         media = request.path_params["media"]
         described = {"url": f"{self.url}/content/{media}", "mime_type": "image/jpeg", "id": media}
+        described["file_size"] = self.sizes.get(media, len(content))
         return JSONResponse(described | {"sha256": hashlib.sha256(content).hexdigest()})
 
-        described["file_size"] = self.sizes.get(media, len(content))
     async def _content(self, request: Request) -> Response:
         if not request.headers.get("authorization", "").startswith("Bearer "):
             return Response(status_code=401)
@@ -129,17 +131,25 @@ class WhatsApp(Served):
 
 
 def serve(arguments: Sequence[str]) -> None:
-    """Send a few deliveries to a gateway."""
+    """Send a few deliveries to a gateway, or serve media and subscriptions until interrupted."""
     parser = argparse.ArgumentParser(prog="python -m examples.vendors whatsapp", description=__doc__)
-    parser.add_argument(
-        "--to", required=True, help="webhook address, as in http://127.0.0.1:8600/webhooks/P/whatsapp"
-    )
-    parser.add_argument("--secret-file", required=True, type=Path, help="file that secretRefs names")
+    parser.add_argument("--to", help="webhook address, as in http://127.0.0.1:8600/webhooks/P/whatsapp")
+    parser.add_argument("--secret-file", type=Path, help="file that secretRefs names; with --to")
+    parser.add_argument("--port", type=int, default=8705)
     options = parser.parse_args(arguments)
+    if options.to is None:
+        vendor = WhatsApp(port=options.port)
+        vendor.media["9000002"] = PHOTO
+        with vendor:
+            print(f"WhatsApp's stand-in: {vendor.url}, any access token")
+            vendor.wait()
+        return
+    if options.secret_file is None:
+        parser.error("--to needs --secret-file")
     now = datetime.now(UTC)
     swindle = "Oi mãe, troquei de número. Preciso pagar um boleto urgente, faz um pix: 529.982.247-25"
     bodies = [
-        delivery(text_message(1, "Bom dia! Meu pedido já saiu?", now), media_message(2, b"foto", now)),
+        delivery(text_message(1, "Bom dia! Meu pedido já saiu?", now), media_message(2, PHOTO, now)),
         delivery(text_message(3, swindle, now, phone="5521912345678", context={"forwarded": True})),
         delivery(statuses=[status(4, "delivered", now), status(4, "sent", now)]),
     ]
