@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from pydantic import ValidationError
+
 from batuta.errors import BatutaError
 from batuta.manifests.bundle import bundle_path, read_bundle
 from batuta.manifests.graph import CompiledGraph, CompiledProduct
@@ -156,12 +158,20 @@ def open_doors(graph: CompiledGraph, settings: Settings) -> Doors:
                     "connector is not served by the gateway", product=product.name, connector=binding.type
                 )
                 continue
-            if not connector.PUSH:
+            if not connector.PUSH or not _is_sent_to(binding, connector):
                 continue
             address = (product.name, binding.type)
             door = _door(product, index, binding, connector, settings)
             doors[address] = (*doors.get(address, ()), door)
     return Doors(graph, doors)
+
+
+def _is_sent_to(binding: ConnectorBinding, connector: Connector) -> bool:
+    """Whether the vendor sends deliveries for an account with these settings; a mailbox over IMAP is sent nothing."""
+    try:
+        return connector.SETTINGS.model_validate(binding.settings).pushed()
+    except ValidationError:
+        return True
 
 
 def _door(

@@ -50,7 +50,12 @@ class _Refused(Exception):
 
 
 def audit(graph: Graph, account: Account, tools: Tools, wanted: Sequence[Wanted]) -> tuple[Subscription, ...]:
-    """See that each wanted subscription is there for long enough, and say how each stands."""
+    """See that each wanted subscription is there for long enough, and say how each stands.
+
+    Nothing where no address of ours is known (`BATUTA_PUBLIC_URL`): then nobody can wake the account, and it is polled.
+    """
+    if account.webhook_address() is None:
+        return ()
     unable = _unable(account)
     if unable is not None:
         return tuple(Subscription(want.name, "disabled", unable) for want in wanted)
@@ -66,8 +71,6 @@ def audit(graph: Graph, account: Account, tools: Tools, wanted: Sequence[Wanted]
 
 def _unable(account: Account) -> str | None:
     """Why there can be no subscription, as a sentence; None if there can."""
-    if account.webhook_address() is None:
-        return "no public address: set BATUTA_PUBLIC_URL to be woken by Microsoft; until then it is polled"
     if not account.secrets:
         return "no secret: name one under secretRefs, which notifications will repeat as clientState"
     if client_state(account.secrets[0]) is None:

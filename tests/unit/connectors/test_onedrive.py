@@ -239,9 +239,13 @@ def test_an_address_that_cannot_be_reached_is_said(graph: Graph):
     assert "ValidationError" in str(failing.detail)
     account = drive_account(graph.url)
     hidden = Account("arcsat", "onedrive", None, account.settings, account.credentials, account.secrets)
-    [disabled] = pull.audit(hidden, tools())
+    assert pull.audit(hidden, tools()) == ()
+    unnamed = Account(
+        "arcsat", "onedrive", None, account.settings, account.credentials, (), account.public_url
+    )
+    [disabled] = pull.audit(unnamed, tools())
     assert disabled.state == "disabled"
-    assert "BATUTA_PUBLIC_URL" in str(disabled.detail)
+    assert "secretRefs" in str(disabled.detail)
 
 
 ROOT_ITEM = {"id": "R", "name": "root", "root": {}, "folder": {}, "parentReference": {"driveId": "d"}}
