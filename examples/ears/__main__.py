@@ -62,6 +62,16 @@ def prepare(home: Path) -> None:
             (vault / name).write_text(text)
 
 
+def launch(ports: Mapping[str, int]) -> list[subprocess.Popen[bytes]]:
+    """Start these stand-ins, each at its port on loopback, in processes of their own."""
+    return [
+        subprocess.Popen(
+            [sys.executable, "-m", "examples.vendors", name, "--port", str(port)], stdin=subprocess.DEVNULL
+        )
+        for name, port in ports.items()
+    ]
+
+
 def main() -> int:
     """Start everything, and wait."""
     home = Path(os.environ.get("BATUTA_HOME") or ".batuta")
@@ -72,12 +82,7 @@ def main() -> int:
             "dovecot is not installed (apt-get install dovecot-imapd): the mailbox over IMAP will not answer"
         )
         del stand_ins["imap"]
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-m", "examples.vendors", name, "--port", str(port)], stdin=subprocess.DEVNULL
-        )
-        for name, port in stand_ins.items()
-    ]
+    running = launch(stand_ins)
     print("Now, in another terminal: batuta apply examples/ears; batuta connectors")
     try:
         while all(process.poll() is None for process in running):
