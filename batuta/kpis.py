@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from batuta.errors import BatutaError
+from batuta.lifetime.reasons import IN_PORTUGUESE
 
 if TYPE_CHECKING:
     import psycopg
@@ -118,7 +119,7 @@ def current_kpis(
     Raises:
         KpisNotBuilt: dbt has not run on this database.
     """
-    with _built():
+    with marts_built():
         rows = conn.execute(_VALUES, {"product": product, "as_of": as_of}).fetchall()
     return tuple(KpiValue(product, *row) for row in rows)
 
@@ -133,11 +134,16 @@ def reason_in(reason: str | None, locale: str) -> str | None:
     """A reason in the language of `locale`."""
     if reason is None or not locale.startswith("pt"):
         return reason
-    return REASONS_PT.get(reason, reason)
+    return REASONS_PT.get(reason) or IN_PORTUGUESE.get(reason, reason)
 
 
 @contextmanager
-def _built() -> Iterator[None]:
+def marts_built() -> Iterator[None]:
+    """Say of a relation of dbt's that is missing what to do about it.
+
+    Raises:
+        KpisNotBuilt: within, a relation was read that is not there.
+    """
     from psycopg.errors import InvalidSchemaName, UndefinedTable
 
     try:

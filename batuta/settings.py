@@ -109,6 +109,16 @@ class Settings(BaseSettings):
     )
     mail_from: str = Field(default="batuta@localhost", description="Sender of the mails.")
 
+    ltv_horizon_days: int = Field(
+        default=365, ge=1, le=3650, description="How many days ahead the predicted LTV looks."
+    )
+    ltv_discount_rate: float = Field(
+        default=0.0,
+        ge=0,
+        lt=10,
+        description="What a year's delay takes off a predicted value: `0.1` is ten percent a year.",
+    )
+
     log_format: Literal["console", "json"] = Field(
         default="console", description="Form of the log on standard error."
     )

@@ -8,53 +8,28 @@ import base64
 import hashlib
 import hmac
 import json
-import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import partial
 
 import pytest
 
 from batuta.landing.model import Delivery, LandingCounts, Parsed
+from batuta.lifetime.store import predict_and_store
 from batuta.warehouse.connection import connect
 from sensors.connectors import connector
+from tests.support.cdnow import TRAINING_END, Purchase, read_purchases
 from tests.support.example import open_landing
 from tests.support.kpis_dbt import KpiWarehouse
 
 PRODUCT = "cdnow"
 SECRET = b"secret of the record shop"
 RECEIVED = datetime(1998, 7, 1, 9, tzinfo=UTC)
-TRAINING_END = "1997-09-30"
-
-
-@dataclass(frozen=True, slots=True)
-class Purchase:
-    number: int
-    customer: int
-    day: str
-    pieces: int
-    dollars: str
-
-    @property
-    def at(self) -> str:
-        return f"{self.day}T12:00:00-05:00"
 
 
 @pytest.fixture(scope="module")
 def purchases() -> list[Purchase]:
-    project = Path(__file__).resolve().parents[3]
-    folder = Path(os.environ.get("BATUTA_SHARED_DATA", project.parent / "shared" / "data"))
-    path = folder / "cdnow" / "CDNOW_sample.txt"
-    if not path.is_file():
-        pytest.skip(
-            f"the CDNOW sample is not at {path}; set BATUTA_SHARED_DATA to the folder that has cdnow/"
-        )
-    rows = [line.split() for line in path.read_text(encoding="ascii").splitlines()]
-    return [
-        Purchase(number, int(customer), f"{day[:4]}-{day[4:6]}-{day[6:]}", int(pieces), dollars)
-        for number, (_, customer, day, pieces, dollars) in enumerate(rows, start=1)
-    ]
+    return read_purchases()
 
 
 def delivery(topic: str, purchase: Purchase, payload: Mapping[str, object]) -> Delivery:
@@ -108,14 +83,17 @@ def deliveries(purchases: list[Purchase]) -> Iterator[Delivery]:
         yield delivery("order_transactions/create", purchase, payment | moments)
 
 
-def test_the_published_figures_come_out_of_the_models(
-    kpi_warehouse: KpiWarehouse, purchases: list[Purchase], tmp_path: Path
-) -> None:
-    shop = connector("shopify")
+@pytest.fixture(scope="module")
+def shop(
+    kpi_warehouse: KpiWarehouse, purchases: list[Purchase], tmp_path_factory: pytest.TempPathFactory
+) -> KpiWarehouse:
+    """The warehouse with the shop's deliveries landed and modelled."""
+    home = tmp_path_factory.mktemp("shop") / "home"
+    vendor = connector("shopify")
 
     def read(delivery: Delivery) -> Parsed:
-        shop.verify(delivery, [SECRET])
-        return shop.parse(delivery)
+        vendor.verify(delivery, [SECRET])
+        return vendor.parse(delivery)
 
     with connect(kpi_warehouse.url, "writer") as conn:
         conn.execute(
@@ -123,11 +101,14 @@ def test_the_published_figures_come_out_of_the_models(
             (PRODUCT, RECEIVED),
         )
         conn.commit()
-        counts = open_landing(tmp_path / "home").land(conn, deliveries(purchases), read, way="file")
+        counts = open_landing(home).land(conn, deliveries(purchases), read, way="file")
     assert counts == LandingCounts(landed=2 * 6919)
     kpi_warehouse.refresh("--exclude", "tag:staging")
+    return kpi_warehouse
 
-    with connect(kpi_warehouse.url, "reader") as conn:
+
+def test_the_published_figures_come_out_of_the_models(shop: KpiWarehouse, purchases: list[Purchase]) -> None:
+    with connect(shop.url, "reader") as conn:
         whole = conn.execute(
             "select count(*), sum(orders), sum(net_sales), count(acquired_on) "
             "from batuta_marts.dim_customers where product = %s",
@@ -170,3 +151,16 @@ def test_the_published_figures_come_out_of_the_models(
     assert (buyers, repeating) == (2357, 946)
     # Published in whole dollars: mean, deviation, minimum, median and maximum.
     assert [round(figure) for figure in monetary] == [35, 30, 3, 27, 300]
+
+
+def test_the_published_parameters_come_out_of_the_marts(shop: KpiWarehouse) -> None:
+    made = predict_and_store(partial(connect, shop.url), PRODUCT, TRAINING_END, RECEIVED)
+    buying, spending = made.parameters["bg_nbd"], made.parameters["gamma_gamma"]
+    assert [round(buying[name], 3) for name in ("r", "alpha", "a", "b")] == [0.243, 4.414, 0.793, 2.426]
+    assert round(buying["log_likelihood"], 1) == -9582.4
+    assert [round(spending[name], 2) for name in ("p", "q", "v")] == [6.25, 3.74, 15.44]
+    assert (made.customers, made.repeat_customers, made.currency) == (2357, 946, "USD")
+    assert made.value is not None
+    assert made.low is not None
+    assert made.high is not None
+    assert made.low < made.value < made.high
