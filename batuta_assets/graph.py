@@ -25,6 +25,7 @@ from batuta_assets.gates import structural_problem
 from batuta_assets.ingest import ingest_asset
 from batuta_assets.partitions import products
 from batuta_assets.pipelines import due_schedules, hourly_refresh, pipeline_job, refresh_job
+from batuta_assets.predictions import prediction_asset, prediction_job, prediction_sensor
 from batuta_assets.privacy import privacy_job, privacy_sensor
 from batuta_assets.published import DefinitionOf, definition_of, unchanged
 from batuta_assets.reports import report_asset
@@ -64,17 +65,26 @@ def definitions(score: Score, runtime: Runtime | None = None) -> dg.Definitions:
     dbt = dbt_assets(score.manifest, score.graph, score.docs_url)
     refresh = refresh_job(dbt)
     jobs = [pipeline_job(job) for job in pipeline_jobs(score.graph)]
-    privacy, retention = privacy_job(), retention_job(score.graph)
+    privacy, prediction, retention = privacy_job(), prediction_job(), retention_job(score.graph)
     return dg.Definitions(
-        assets=[*source_specs(score.graph, score.contracts), dbt, *_pipeline_assets(score)],
+        assets=[
+            *source_specs(score.graph, score.contracts),
+            dbt,
+            prediction_asset(score.manifest),
+            *_pipeline_assets(score),
+        ],
         asset_checks=list(connector_checks(score.graph)),
-        jobs=[refresh, *jobs, *backfill_jobs(score.graph), privacy, retention],
+        jobs=[refresh, *jobs, *backfill_jobs(score.graph), privacy, prediction, retention],
         schedules=[
             *due_schedules(score.graph, refresh),
             hourly_refresh(refresh, score.manifest.digest),
             daily_retention(retention),
         ],
-        sensors=[*_sensors(score, refresh, jobs), privacy_sensor(privacy)],
+        sensors=[
+            *_sensors(score, refresh, jobs),
+            prediction_sensor(score.graph, refresh, prediction, get_settings),
+            privacy_sensor(privacy),
+        ],
         resources={"runtime": runtime or Runtime()},
         executor=dg.in_process_executor,
     )

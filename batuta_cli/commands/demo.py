@@ -65,6 +65,7 @@ def play(settings: Settings, scale: str) -> dict[str, Any]:
     made: dict[str, str] = {}
     with runs.stage(settings, graph, url, progress) as stage:
         refreshed = runs.refresh(stage, {p.name: company.AS_OF for p in graph.products}, progress)
+        predicted = runs.predict(stage, settings, [p.name for p in graph.products], progress)
         for pipeline in graph.pipelines:
             for product in pipeline.products:
                 made[product] = runs.review(stage, pipeline.name, product, company.AS_OF, progress)
@@ -73,6 +74,7 @@ def play(settings: Settings, scale: str) -> dict[str, Any]:
         "as_of": company.AS_OF.isoformat(),
         "counts": dataclasses.asdict(sum(counts.values(), LandingCounts())),
         "refresh": refreshed,
+        "predictions": predicted,
         "products": {
             name: {
                 "counts": dataclasses.asdict(counts.get(name, LandingCounts())),

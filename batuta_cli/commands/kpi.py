@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import date, datetime
+from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 import click
@@ -64,7 +65,7 @@ class NoProducts(BatutaError):
     """Nothing is registered."""
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--product", "names", multiple=True, help="Only this product; may be given several times.")
 @click.option(
     "--as-of",
@@ -72,11 +73,14 @@ class NoProducts(BatutaError):
     help="The last day to take in; by default the last day that has figures.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def kpi(names: tuple[str, ...], as_of: datetime | None, *, as_json: bool) -> None:
+@click.pass_context
+def kpi(context: click.Context, names: tuple[str, ...], as_of: datetime | None, *, as_json: bool) -> None:
     """Current KPI values with unit, window, as-of day and freshness.
 
     Read from the live views: every committed event is in. A value that cannot be told says why.
     """
+    if context.invoked_subcommand is not None:
+        return
     day = as_of.date() if as_of else None
     with connect(ensure_database(get_settings(), steps()), "reader") as conn:
         chosen = _choose(products(conn), names)
@@ -86,6 +90,45 @@ def kpi(names: tuple[str, ...], as_of: datetime | None, *, as_json: bool) -> Non
         return
     for product, values in found:
         _print(product, values)
+
+
+@kpi.command()
+@click.option("--product", required=True, help="The product whose customers are meant.")
+@click.option(
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d"]),
+    required=True,
+    help="The last day whose purchases are taken in.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def predict(product: str, as_of: datetime, *, as_json: bool) -> None:
+    """Predict what a product's customers will bring, and keep it.
+
+    From the marts as they are; Dagster does the same after a refresh. The horizon is BATUTA_LTV_HORIZON_DAYS.
+    """
+    from batuta.lifetime.predict import Outlook
+    from batuta.lifetime.store import predict_and_store
+
+    settings = get_settings()
+    outlook = Outlook(settings.ltv_horizon_days, settings.ltv_discount_rate)
+    opened = partial(connect, ensure_database(settings, steps()))
+    with opened("reader") as conn:
+        form = _choose(products(conn), [product])[0]
+    made = predict_and_store(opened, product, as_of.date(), datetime.now(UTC), outlook)
+    if as_json:
+        found = {name: _plain(value) for name, value in asdict(made).items() if name != "parameters"}
+        click.echo(json.dumps(found | {"parameters": made.parameters}, ensure_ascii=False))
+        return
+    if made.value is None:
+        click.echo(f"{product}: {reason_in(made.reason, form.locale)}")
+        return
+    value, low, high = (
+        format_value(figure, f"money:{made.currency}", form.locale)
+        for figure in (made.value, made.low, made.high)
+    )
+    click.echo(
+        f"{product}: {value} per customer in {made.horizon_days} days after {made.as_of} ({low} to {high})"
+    )
 
 
 def _choose(registered: Sequence[ProductForm], names: Sequence[str]) -> list[ProductForm]:

@@ -4,10 +4,11 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
 import dagster as dg
 import psutil
@@ -22,6 +23,8 @@ from batuta_assets.gates import is_refreshed, raise_horizons, structural_problem
 from batuta_assets.graph import Score, definitions
 from batuta_assets.locations import locations
 from batuta_assets.partitions import partition_key, products
+from batuta_assets.predictions import JOB as PREDICTION_JOB
+from batuta_assets.predictions import due_on_days, prediction_tags
 from batuta_assets.reaper import reap_dead_runs
 from batuta_assets.workers import own_tags
 from batuta_cli.demo.company import DemoFailed, Progress
@@ -103,6 +106,17 @@ def refresh(found: Stage, horizons: Mapping[str, date], progress: Progress) -> s
         return None
     progress("refreshing the marts")
     return _execute(found, run_tags.REFRESH_JOB, run_tags.refresh_tags(), None)
+
+
+def predict(found: Stage, settings: Settings, names: Sequence[str], progress: Progress) -> list[str]:
+    """Predict the LTV of the products whose purchases changed, as after any refresh; the runs' ids."""
+    due = due_on_days(partial(connect, found.url), names, settings.ltv_horizon_days)
+    made: list[str] = []
+    for one in due:
+        progress(f"predicting the lifetime value of {one.product}'s customers")
+        key = partition_key(one.product, one.as_of)
+        made.append(_execute(found, PREDICTION_JOB, prediction_tags(one.product), key))
+    return made
 
 
 def review(found: Stage, pipeline: str, product: str, day: date, progress: Progress) -> str:

@@ -80,7 +80,7 @@ def test_sources_are_partitioned_by_product_dbt_not_at_all_and_analyses_by_produ
     for node in nodes:
         if node.key.path[0] in PARTITIONED_BY_PRODUCT:
             assert isinstance(node.partitions_def, dg.DynamicPartitionsDefinition), node.key
-        elif node.group_name in {"ingest", "agents", "reports"}:
+        elif node.group_name in {"ingest", "agents", "kpis", "reports"}:
             assert isinstance(node.partitions_def, dg.MultiPartitionsDefinition), node.key
         else:
             assert node.partitions_def is None, node.key
@@ -140,6 +140,7 @@ def test_every_sensor_and_schedule_is_running_and_none_is_added_behind_our_back(
         *(f"connector_{name}" for name in datasets()),
         "event_triggers",
         "due_pipelines",
+        "predicted_ltv_due",
         "privacy_requests_sensor",
     }
     assert set(sensors.values()) == {dg.DefaultSensorStatus.RUNNING}
@@ -202,6 +203,7 @@ HEAVY = (
     "great_expectations",
     "pandas",
     "numpy",
+    "scipy",
     "matplotlib",
     "presidio_analyzer",
     "langchain",
