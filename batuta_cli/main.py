@@ -56,6 +56,7 @@ COMMANDS: Mapping[str, CommandEntry] = {
         "batuta_cli.commands.connectors:connectors", "How accounts at vendors stand; poll or audit one now."
     ),
     "kpi": CommandEntry("batuta_cli.commands.kpi:kpi", "Current KPI values."),
+    "env": CommandEntry("batuta_cli.commands.env:env", "Print what psql and dbt need to find the warehouse."),
     "events": CommandEntry("batuta_cli.commands.events:events", "Look at the event log."),
     "quarantine": CommandEntry(
         "batuta_cli.commands.quarantine:quarantine", "Look at and replay what could not land."
