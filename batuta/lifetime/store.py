@@ -27,10 +27,10 @@ Connect: TypeAlias = Callable[[Role], Connection]
 """Opens a connection in a role: marts are the reader's to see, predictions the writer's to keep."""
 
 CONSUMER: Final = "predicted_ltv"
-"""The cursor, one per product: up to which batch the product's purchases are in its newest prediction."""
+"""The cursor, one per product: the refresh of the marts up to which its purchases are in its newest prediction."""
 METHOD: Final = "bg-nbd-gamma-gamma/1"
 """Changes whenever the same rows would give another figure."""
-DATASETS: Final = ("orders", "order_transactions", "refunds")
+DATASETS: Final = ("orders", "order_transactions", "refunds", "customer_merges")
 """What purchases are made of."""
 
 
@@ -68,18 +68,19 @@ class DuePrediction:
 
 @dataclass(frozen=True, slots=True)
 class _Series:
-    """How far the marts of a product reach."""
+    """How far the marts of a product reach: day and batch, and the number of the refresh that took them there."""
 
     last_day: date
-    batch: int
     currency: str
+    batch: int
+    refresh: int
 
 
 def due_predictions(connect: Connect, products: Collection[str], horizon_days: int) -> list[DuePrediction]:
     """Products whose purchases in the marts are not in a prediction yet, by name.
 
-    Reads the marts' series and what has landed since the oldest position. Positions of products without news move, so
-    that the next look begins there.
+    Reads the marts' series, and which orders each refresh since the oldest position took in. Positions of products
+    without news move, so that the next look begins there. After a full rebuild of the marts all are due.
 
     Raises:
         KpisNotBuilt: dbt has not run on this database.
@@ -89,17 +90,16 @@ def due_predictions(connect: Connect, products: Collection[str], horizon_days: i
         seen = {name: get_cursor(conn, CONSUMER, name) for name in series}
         predicted = _predicted(conn, horizon_days)
         known = {name: int(at) for name, at in seen.items() if at is not None and name in predicted}
-        upto = max((found.batch for found in series.values()), default=0)
-        news = _news(conn, min(known.values(), default=0), upto)
-    unchanged = [name for name, at in known.items() if news.get(name, 0) <= at < series[name].batch]
+        news = _news(conn, min(known.values(), default=0))
+    unchanged = [name for name, at in known.items() if news.get(name, 0) <= at < series[name].refresh]
     if unchanged:
         with connect("writer") as conn:
             for name in unchanged:
-                move_cursor(conn, CONSUMER, series[name].batch, name)
+                move_cursor(conn, CONSUMER, series[name].refresh, name)
     return [
         DuePrediction(name, found.last_day)
         for name, found in sorted(series.items())
-        if name not in known or news.get(name, 0) > known[name]
+        if name not in known or news.get(name, 0) > known[name] or found.refresh < known[name]
     ]
 
 
@@ -157,7 +157,7 @@ def predict_and_store(
     with connect("writer") as conn:
         _keep(conn, made)
         if as_of == series.last_day:
-            move_cursor(conn, CONSUMER, series.batch, product)
+            move_cursor(conn, CONSUMER, series.refresh, product)
     return made
 
 
@@ -187,8 +187,11 @@ def _series(conn: Connection, products: Collection[str]) -> dict[str, _Series]:
     with marts_built():
         rows = conn.execute(
             """
-            select product, max(business_date), max(batch), max(currency) from batuta_marts.fct_product_daily
-            where product = any(%s) group by product
+            select daily.product, max(daily.business_date), max(daily.currency), position.read_to, position.done
+            from batuta_marts.fct_product_daily as daily
+            inner join batuta_intermediate.int_log_position as position on position.model = 'fct_customer_purchases'
+            where daily.product = any(%s)
+            group by daily.product, position.read_to, position.done
             """,
             (list(products),),
         ).fetchall()
@@ -204,15 +207,11 @@ def _predicted(conn: Connection, horizon_days: int) -> set[str]:
     return {product for (product,) in rows}
 
 
-def _news(conn: Connection, after: int, upto: int) -> dict[str, int]:
-    """The newest batch that brought purchases of each product, where there was one."""
+def _news(conn: Connection, after: int) -> dict[str, int]:
+    """The newest refresh that touched orders of each product, where there was one after `after`."""
     rows = conn.execute(
-        """
-        select product, max(batch) from batuta.events
-        where connector = 'shopify' and dataset = any(%s) and batch > %s and batch <= %s
-        group by product
-        """,
-        (list(DATASETS), after, upto),
+        "select product, max(refresh) from batuta_intermediate.int_order_customers where refresh > %s group by product",
+        (after,),
     ).fetchall()
     return dict(rows)
 

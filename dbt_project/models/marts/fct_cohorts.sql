@@ -1,6 +1,8 @@
 -- One row per product, cohort and month since: customers by the month of their first order, and what became of them.
 -- Cohorts hold acquired customers. Months are the product's; the one its series stands in is not over: its figures
 -- would only be low, and are NULL.
+{{ config(materialized='view') }}
+
 with customers as (
     select
         product,
