@@ -35,7 +35,7 @@ def frame(
     )
 
 
-def column(values: list[Any], kind: Kind) -> pd.Series[Any]:
+def column(values: list[Any], kind: Kind) -> pd.Series:
     """Values of a column as its kind asks; None is what is not known."""
     import pandas as pd
 

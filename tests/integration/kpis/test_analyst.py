@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import partial
@@ -13,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from batuta import analyst
 from batuta.errors import UsageError
@@ -69,8 +71,8 @@ def types(frame: pd.DataFrame) -> dict[str, str]:
     return {str(name): str(dtype) for name, dtype in frame.dtypes.items()}
 
 
-def exact(values: "pd.Series[Decimal]") -> bool:
-    return all(isinstance(value, Decimal) for value in values.dropna())
+def exact(values: Iterable[object]) -> bool:
+    return all(value is None or isinstance(value, Decimal) for value in values)
 
 
 def test_kpis_without_arguments_are_all_of_the_marts_typed_and_exact(warehouse: KpiWarehouse) -> None:
@@ -149,15 +151,15 @@ def test_cohorts_follow_customers_by_the_month_of_their_first_order() -> None:
     assert january.loc[3, "cumulative_net_sales_per_customer"] == Decimal("65.7250")
     # May is not over.
     assert january.loc[4, ["active_customers", "retention", "orders", "net_sales"]].isna().all()
-    assert not january.loc[4, "is_complete"]
+    assert frame["is_complete"].tolist()[4] is False
     assert frame[frame["cohort_month"] == "2025-04-01"]["retention"].tolist() == [100.0, pd.NA]
     assert set(analyst.cohorts(SHOP, since="2025-02-20")["cohort_month"]) == {pd.Timestamp("2025-04-01")}
 
 
 def test_every_cohort_together_has_sold_what_all_customers_have(warehouse: KpiWarehouse) -> None:
     frame = analyst.cohorts()
-    complete = frame[frame["is_complete"]]
-    last = complete.sort_values("month_offset").groupby(["product", "cohort_month"], observed=True).tail(1)
+    # In the order of months already.
+    last = frame[frame["is_complete"]].groupby(["product", "cohort_month"], observed=True).tail(1)
     with connect(warehouse.url, "reader") as conn:
         rows = conn.execute(
             """
@@ -207,7 +209,7 @@ def test_predictions_say_why_there_is_no_value() -> None:
     frame = analyst.predicted_ltv(SHOP)
     assert types(frame)["value"] == "object"
     assert frame["reason"].tolist() == ["fewer than 200 customers came back"]
-    assert frame["value"].isna().all()
+    assert frame["value"].tolist() == [None]
     assert analyst.predicted_ltv(SHOP, until="2025-05-01").empty
 
 
@@ -258,7 +260,7 @@ def test_facts_have_the_type_of_their_unit_and_lead_to_their_run(warehouse: KpiW
         "skill_run": "string",
         "finished_at": MOMENT,
     }
-    assert frame["skill_run"].nunique() == 1
+    assert len(set(frame["skill_run"])) == 1
     every = analyst.facts(SHOP, every_run=True)
     assert set(every["skill_run"]) == {run.run_id for run in runs}
     for value, unit in zip(frame["value"].dropna(), frame["unit"][frame["value"].notna()], strict=True):
@@ -304,13 +306,13 @@ def test_before_the_first_refresh_it_says_what_to_run(database_url: str) -> None
         with pytest.raises(KpisNotBuilt) as caught:
             ask(url=database_url)
         assert "batuta demo" in (caught.value.hint or "")
-    assert analyst.events(url=database_url).empty
-    assert analyst.facts(url=database_url).empty
+    assert len(analyst.events(url=database_url)) == 0
+    assert len(analyst.facts(url=database_url)) == 0
 
 
 def test_nothing_can_be_changed_from_here(warehouse: KpiWarehouse) -> None:
     environment = os.environ | dict(variables(warehouse.url))
-    with psycopg.connect("", options=environment["PGOPTIONS"], **libpq(environment)) as conn:
+    with psycopg.connect(make_conninfo(**libpq(environment))) as conn:
         assert conn.execute("select current_user").fetchone() == ("batuta_reader",)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             conn.execute("delete from batuta_marts.kpi_daily")
