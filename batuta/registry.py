@@ -24,6 +24,7 @@ from batuta.manifests.load import Document
 from batuta.manifests.models import FORMS, Agent, Manifest
 from batuta.manifests.problems import Problem, dotted, errors_in
 from batuta.manifests.yaml_source import Source
+from batuta.platform.objectives import write_objectives
 from batuta.warehouse.connection import Connection
 
 Action = Literal["created", "updated", "unchanged", "removed"]
@@ -119,6 +120,7 @@ def apply(
         wanted = dict(_wanted([*documents, *kept], catalog.skills))
         changes = tuple(_write(connection, latest, wanted, now))
         _write_products(connection, compilation.graph, now)
+        write_objectives(connection, compilation.graph, now)
         if project is not None:
             apply_contracts(project, home)
         bundle = write_bundle(home, compilation.graph)

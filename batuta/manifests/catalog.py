@@ -74,6 +74,8 @@ class SkillInfo:
     """Roles a caller must have."""
     version: str = ""
     """Digest of all of its agent that can change an output."""
+    classes: tuple[str, ...] = ()
+    """What a classifier finds; its precision on each is followed."""
 
 
 @dataclass(frozen=True, slots=True)

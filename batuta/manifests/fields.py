@@ -174,6 +174,8 @@ MailAddress = Annotated[str, Field(max_length=320), AfterValidator(_mail_address
 Timezone = Annotated[str, Field(max_length=100), AfterValidator(_timezone)]
 LocaleName = Annotated[str, Field(max_length=20), AfterValidator(_locale)]
 Currency = Annotated[str, AfterValidator(_currency)]
+Percent = Annotated[float, Field(ge=50, le=99.999)]
+Minutes = Annotated[int, Field(ge=1, le=10_080)]
 Quantity = Annotated[StrictInt | StrictStr, BeforeValidator(_quantity)]
 Setting = Annotated[
     StrictBool | StrictInt | StrictFloat | StrictStr | list[Any] | dict[str, Any],

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import rfc8785
 from pydantic import BaseModel, ConfigDict, Field
 
-from batuta.manifests.models import ConnectorBinding, Output, Resources
+from batuta.manifests.models import ConnectorBinding, ConnectorSlos, Output, PipelineSlos, Resources
 
 AssetKey = tuple[str, ...]
 StepKind = Literal["ingest", "vector", "skill"]
@@ -59,6 +59,8 @@ class CompiledProduct(Compiled):
     datasets: dict[str, tuple[str, ...]]
     policies: tuple[str, ...]
     connectors: tuple[ConnectorBinding, ...]
+    slos: dict[str, ConnectorSlos] = Field(default_factory=dict)
+    """By connector; those that are not named have the defaults."""
 
 
 class CompiledSchedule(Compiled):
@@ -92,6 +94,7 @@ class CompiledPipeline(Compiled):
     outputs: tuple[Output, ...]
     report_key: AssetKey | None
     report_deps: tuple[AssetKey, ...]
+    slos: PipelineSlos = Field(default_factory=PipelineSlos)
 
     @property
     def asset_keys(self) -> tuple[AssetKey, ...]:

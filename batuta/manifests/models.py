@@ -21,8 +21,10 @@ from batuta.manifests.fields import (
     FileRef,
     LocaleName,
     MailAddress,
+    Minutes,
     Name,
     Names,
+    Percent,
     Quantity,
     Schedule,
     SecretFileName,
@@ -136,6 +138,22 @@ class ConnectorBinding(Form):
     settings: Settings = Field(default_factory=dict, description="Settings of the connector; never secrets.")
 
 
+class ConnectorSlos(Form):
+    """What is promised of a connector's accounts, over 28 days."""
+
+    polls_percent: Percent = Field(default=99, description="Share of polls that succeed.")
+    fresh_percent: Percent = Field(default=95, description="Share of events that land in time.")
+    fresh_within_minutes: Minutes = Field(
+        default=15, description="How long after it happened an event is to have landed."
+    )
+    accounted_percent: Percent = Field(
+        default=99.9, description="Share of what a source hands over that is accounted for."
+    )
+    acknowledged_percent: Percent = Field(
+        default=99.9, description="Share of good deliveries that are acknowledged."
+    )
+
+
 class ProductSpec(Form):
     """A product: its data, numbers, owners and rules."""
 
@@ -159,6 +177,9 @@ class ProductSpec(Form):
     )
     sources: dict[Word, SourceNames] = Field(
         default_factory=dict, description="Source assets (connector/dataset) behind each dataset."
+    )
+    slos: dict[Word, ConnectorSlos] = Field(
+        default_factory=dict, description="What is promised, by connector; without it, the defaults."
     )
 
 
@@ -203,6 +224,18 @@ class Output(Form):
         return self
 
 
+class PipelineSlos(Form):
+    """What is promised of a pipeline, over 28 days."""
+
+    published_percent: Percent = Field(
+        default=99, description="Share of scheduled instants after which it is published in time."
+    )
+    published_within_minutes: Minutes = Field(
+        default=60, description="How long after its scheduled instant it is to be published."
+    )
+    success_percent: Percent = Field(default=99, description="Share of runs that end well, retries included.")
+
+
 class PipelineSpec(Form):
     """A selection of the graph with triggers and outputs."""
 
@@ -216,6 +249,7 @@ class PipelineSpec(Form):
     )
     roles: Words | None = Field(default=None, description="Roles it asks for; without it, its agents' own.")
     outputs: tuple[Output, ...] = Field(default=(), max_length=20, description="What it hands over.")
+    slos: PipelineSlos = Field(default_factory=PipelineSlos, description="What is promised of it.")
 
 
 class Agent(Form):

@@ -94,6 +94,7 @@ def compile_pipeline(
         outputs=spec.outputs,
         report_key=("reports", family) if report else None,
         report_deps=report_deps if report else (),
+        slos=spec.slos,
     )
     return compiled, tuple(problems)
 

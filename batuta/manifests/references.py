@@ -12,7 +12,7 @@ from batuta.manifests.models import Agent, ConnectorBinding, Product
 from batuta.manifests.problems import FieldPath, Problem, closest, dotted, unknown
 from batuta.policy.retention import is_retention
 
-RESERVED_AGENTS = ("ingest", "vector", "reports", "registry")
+RESERVED_AGENTS = ("ingest", "vector", "reports", "registry", "platform")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,7 @@ def compile_product(
         *_policy_problems(document, spec.policies, catalog.policies),
         *_source_problems(document, spec.datasets, spec.sources, catalog),
         *_connector_problems(document, manifest, catalog),
+        *_slo_problems(document, manifest),
     ]
     datasets = {
         name: tuple(spec.sources.get(name, catalog.dataset_sources.get(name, ()))) for name in spec.datasets
@@ -111,6 +112,7 @@ def compile_product(
         datasets=datasets,
         policies=spec.policies,
         connectors=spec.connectors,
+        slos=spec.slos,
     )
     return compiled, tuple(problems)
 
@@ -192,6 +194,20 @@ def _connector_problems(document: Document, manifest: Product, catalog: Catalog)
             message = "no secretRefs: every delivery will be refused; add {env: NAME} or {file: NAME}"
             problems.append(document.warning(path, message))
     return problems
+
+
+def _slo_problems(document: Document, manifest: Product) -> list[Problem]:
+    """Promises of connectors that the product is not bound to."""
+    bound = sorted({binding.type for binding in manifest.spec.connectors})
+    return [
+        Problem(
+            document.source.key_position(("spec", "slos", name)),
+            f"spec.slos.{name}",
+            unknown("connector of this product", name, bound, "bind it under spec.connectors"),
+        )
+        for name in manifest.spec.slos
+        if name not in bound
+    ]
 
 
 def _account_problems(
