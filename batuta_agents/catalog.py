@@ -22,6 +22,7 @@ def catalog() -> tuple[SkillInfo, ...]:
             output_schema=skill.output_schema(),
             roles=skill.roles,
             version=skill.version,
+            classes=skill.classes,
         )
         for skill in all_skills()
     )

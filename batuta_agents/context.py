@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from batuta.facts import Fact, FactValue
 from batuta_agents.forms import Paragraph
 from batuta_agents.lineage import EventQuery, EventRef, FromRequest, FromRows, Lineage, Record
-from batuta_agents.model import SkillRequest
+from batuta_agents.model import Classification, ModelCall, SkillRequest
 from batuta_agents.narratives import Narratives
 from batuta_agents.queries import Query, RowSet, fetch, load_query
 
@@ -33,6 +33,10 @@ class SkillContext:
     recorded: dict[str, Fact] = field(default_factory=dict[str, Fact])
     records: dict[str, Record] = field(default_factory=dict[str, Record])
     row_sets: list[RowSet] = field(default_factory=list[RowSet])
+    model_calls: list[ModelCall] = field(default_factory=list[ModelCall])
+    """What models used; shared with the run, which records it even where the skill fails."""
+    classifications: dict[str, Classification] = field(default_factory=dict[str, Classification])
+    """By item."""
 
     @property
     def as_of(self) -> date:
@@ -84,6 +88,16 @@ class SkillContext:
     def given(self, name: str, value: FactValue, unit: str, field: str, note: str | None = None) -> str:
         """Record what came with the request: an option or an assumption."""
         return self.fact(name, value, unit, FromRequest(field, note))
+
+    def used_model(self, model: str, *, input_tokens: int, output_tokens: int) -> None:
+        """Record what one call of a language model used; whoever calls one does."""
+        self.model_calls.append(ModelCall(model, input_tokens, output_tokens))
+
+    def classify(self, item: str, label: str, score: Decimal) -> None:
+        """Record this skill's verdict on an item, so that it can be held against what people find out later."""
+        if item in self.classifications:
+            raise ValueError(f"{item} is classified twice")
+        self.classifications[item] = Classification(item, label, score)
 
     def narrate(self, key: str, count: int | None = None) -> Paragraph:
         """A paragraph by template, in the plural form `count` asks for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from batuta.facts import Fact, render
@@ -35,6 +36,25 @@ class SkillRequest:
     currency: str = "BRL"
     timezone: str = "America/Sao_Paulo"
     seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """One answer of a language model, and what it used; a call that failed used what the provider says it did."""
+
+    model: str
+    """As `BATUTA_MODEL` names it: `provider:name`."""
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """A classifier's verdict on one item; `score` is the probability of the class, in percent."""
+
+    item: str
+    label: str
+    score: Decimal
 
 
 @dataclass(frozen=True, slots=True)

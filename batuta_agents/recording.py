@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -13,7 +13,7 @@ from batuta.blobs import JSON_MEDIA_TYPE, canonical_json, put_blob
 from batuta.facts import encode_value
 from batuta.skill_records import RunStatus
 from batuta_agents.context import SkillContext
-from batuta_agents.model import SkillRequest
+from batuta_agents.model import ModelCall, SkillRequest
 from batuta_agents.queries import RowSet, plain
 from batuta_agents.skill import Skill
 
@@ -29,6 +29,8 @@ class Run:
     skill: Skill[Any, Any]
     request: SkillRequest
     started_at: datetime
+    model_calls: list[ModelCall] = field(default_factory=list[ModelCall])
+    """What models used so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,10 @@ def record(conn: psycopg.Connection[Any], run: Run, ending: Ending) -> str | Non
             at,
         ),
     )
+    _record_model_usage(conn, run)
     if ending.context is not None and ending.status == "ok":
         _record_facts(conn, run, ending.context)
+        _record_classifications(conn, run, ending.context, at)
     conn.commit()
     return output_digest
 
@@ -113,6 +117,58 @@ def _record_facts(conn: psycopg.Connection[Any], run: Run, context: SkillContext
                 value = orjson.dumps(encode_value(fact.value)).decode()
                 lineage = orjson.dumps(dict(fact.lineage)).decode()
                 copy.write_row((fact.id, run.id, fact.name, value, fact.unit, fact.as_of, lineage))
+
+
+def _record_model_usage(conn: psycopg.Connection[Any], run: Run) -> None:
+    used: dict[str, tuple[int, int, int]] = {}
+    for call in run.model_calls:
+        calls, taken, given = used.get(call.model, (0, 0, 0))
+        used[call.model] = (calls + 1, taken + call.input_tokens, given + call.output_tokens)
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "insert into batuta.model_usage (skill_run, model, calls, input_tokens, output_tokens) "
+            "values (%s, %s, %s, %s, %s)",
+            [(run.id, model, *counts) for model, counts in sorted(used.items())],
+        )
+
+
+def _record_classifications(
+    conn: psycopg.Connection[Any], run: Run, context: SkillContext, at: datetime
+) -> None:
+    """Keep the verdicts that differ from the classifier's last one on the same item."""
+    if not context.classifications:
+        return
+    verdicts = sorted(context.classifications.values(), key=lambda verdict: verdict.item)
+    conn.execute(
+        _CLASSIFICATIONS,
+        {
+            "product": run.request.product,
+            "classifier": run.skill.name,
+            "version": run.skill.version,
+            "run": run.id,
+            "at": at,
+            "items": [verdict.item for verdict in verdicts],
+            "classes": [verdict.label for verdict in verdicts],
+            "scores": [verdict.score for verdict in verdicts],
+        },
+    )
+
+
+_CLASSIFICATIONS: Final = """
+insert into batuta.classifications (product, classifier, version, item, class, score, classified_at, skill_run)
+select %(product)s, %(classifier)s, %(version)s, verdict.item, verdict.class, verdict.score, %(at)s, %(run)s
+from unnest(%(items)s::text[], %(classes)s::text[], %(scores)s::numeric[]) as verdict (item, class, score)
+left join lateral (
+    select known.class, known.version
+    from batuta.classifications as known
+    where
+        known.product = %(product)s and known.classifier = %(classifier)s and known.item = verdict.item
+    order by known.classified_at desc
+    limit 1
+) as last on true
+where (last.class, last.version) is distinct from (verdict.class, %(version)s)
+on conflict (product, classifier, item, classified_at) do nothing
+"""
 
 
 def _facts_json(context: SkillContext) -> list[dict[str, Any]]:

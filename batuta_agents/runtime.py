@@ -141,6 +141,7 @@ def _open_context(run: Run, conn: psycopg.Connection[Any]) -> SkillContext:
         _conn=conn,
         _package=run.skill.package,
         _run_id=run.id,
+        model_calls=run.model_calls,
     )
 
 

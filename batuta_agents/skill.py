@@ -30,6 +30,7 @@ class Skill(Generic[I, O]):
     needs: tuple[str, ...]
     roles: tuple[str, ...]
     function: Callable[[I, SkillContext], O]
+    classes: tuple[str, ...] = ()
 
     @property
     def agent(self) -> str:
@@ -65,7 +66,13 @@ class Skill(Generic[I, O]):
 
 
 def skill(
-    name: str, *, input: type[I], output: type[O], needs: Sequence[str], roles: Sequence[str]
+    name: str,
+    *,
+    input: type[I],
+    output: type[O],
+    needs: Sequence[str],
+    roles: Sequence[str],
+    classes: Sequence[str] = (),
 ) -> Callable[[Callable[[I, SkillContext], O]], Skill[I, O]]:
     """Make a skill of a function.
 
@@ -75,10 +82,11 @@ def skill(
         output: Model of what it gives.
         needs: Relations its queries read (`live_orders`).
         roles: Roles a caller must all have.
+        classes: What it finds, where it is a classifier (`context.classify`); its precision is followed.
     """
 
     def wrap(function: Callable[[I, SkillContext], O]) -> Skill[I, O]:
-        return Skill(name, input, output, tuple(needs), tuple(roles), function)
+        return Skill(name, input, output, tuple(needs), tuple(roles), function, tuple(classes))
 
     return wrap
 

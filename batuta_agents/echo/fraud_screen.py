@@ -37,6 +37,9 @@ COLUMNS: Final = (
     "is_fraud",
 )
 
+FRAUD: Final = "fraud"
+LEGITIMATE: Final = "legitimate"
+
 
 class ScreenInput(SkillInput):
     """Which messages are looked at, and from which score on they are pointed out."""
@@ -100,6 +103,7 @@ class ScreenReport(SkillOutput):
     output=ScreenReport,
     needs=["live_messages", "live_labels"],
     roles=["messages.read"],
+    classes=[FRAUD],
 )
 def screen(request: ScreenInput, context: SkillContext) -> ScreenReport:
     """Point out messages that look like fraud, say why, and say how often that has been right."""
@@ -118,6 +122,10 @@ def screen(request: ScreenInput, context: SkillContext) -> ScreenReport:
     flagged.sort(key=lambda number: (-scores[number], number))
     measured = measure(examples, shipped_weights(), request.threshold_percent / 100)
     _record(context, request, rows, looked_at, flagged, labelled, measured)
+    found = frozenset(flagged)
+    for number in looked_at:
+        label = FRAUD if number in found else LEGITIMATE
+        context.classify(rows.rows[number]["message_id"], label, percent(scores[number]))
     suspects = tuple(
         _suspect(context, rows, number, scores[number], signals[number], weights)
         for number in flagged[: request.limit]

@@ -149,3 +149,20 @@ def test_precision_is_measured_on_labels(company: Company):
 def test_nobody_wrote(company: Company):
     found = output(company.screen())
     assert (found["messages"], found["suspects"]) == (0, [])
+
+
+def test_every_verdict_is_kept_when_it_changes_so_that_labels_can_be_held_against_it(company: Company):
+    [honest, swindle] = company.hears(
+        meta.text_message(1, "Bom dia, meu pedido já saiu?", AT - timedelta(hours=1)),
+        meta.text_message(2, SWINDLE, AT, phone="5521912345678"),
+    )
+    first = company.screen()
+    company.screen()
+    with connect(company.url, "reader") as conn:
+        rows = conn.execute(
+            "select item, class, classifier, skill_run from batuta.classifications order by class"
+        ).fetchall()
+    assert rows == [
+        (swindle, "fraud", "echo.fraud.screen", first.run_id),
+        (honest, "legitimate", "echo.fraud.screen", first.run_id),
+    ]

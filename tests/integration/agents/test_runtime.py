@@ -1,7 +1,8 @@
 """Every run ends in one of four ways, is recorded, and gives the same for the same facts."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import partial, wraps
 
 import orjson
 import psycopg
@@ -13,8 +14,11 @@ from batuta.events.event import event_key
 from batuta.facts import events_of_fact
 from batuta.skill_records import load_analysis
 from batuta.warehouse.connection import connect
+from batuta_agents.context import SkillContext
+from batuta_agents.discovery import find_skill
 from batuta_agents.model import SkillRequest
 from batuta_agents.runtime import run_skill
+from batuta_agents.sigma.finance_reconcile import ReconcileInput, ReconcileReport
 from tests.support.agents_live import AS_OF, PRODUCT, Live, order, transaction
 
 SKILL = "sigma.finance.reconcile"
@@ -154,3 +158,26 @@ def test_a_run_that_cannot_be_recorded_is_an_error_that_says_so(live: Live) -> N
         finally:
             conn.execute("grant insert on batuta.skill_runs to batuta_writer")
         assert conn.execute("select count(*) from batuta.skill_runs").fetchone() == (0,)
+
+
+def test_what_models_used_is_kept_by_model_also_of_a_run_that_fails(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asks_twice_and_breaks(request: ReconcileInput, context: SkillContext) -> ReconcileReport:
+        context.used_model("maker:large", input_tokens=900, output_tokens=80)
+        context.used_model("maker:large", input_tokens=100, output_tokens=20)
+        context.used_model("maker:small", input_tokens=7, output_tokens=1)
+        raise BatutaError("the answer does not fit")
+
+    shipped = find_skill(SKILL)
+    asking = replace(shipped, function=wraps(shipped.function)(asks_twice_and_breaks))
+    monkeypatch.setattr("batuta_agents.runtime.find_skill", lambda _name: asking)
+    result = live.run(SKILL)
+    assert result.status == "failed"
+    with live.connect("reader") as conn:
+        used = conn.execute(
+            "select model, calls, input_tokens, output_tokens from batuta.model_usage where skill_run = %s "
+            "order by model",
+            (result.run_id,),
+        ).fetchall()
+    assert used == [("maker:large", 2, 1000, 100), ("maker:small", 1, 7, 1)]
