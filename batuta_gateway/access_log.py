@@ -40,10 +40,11 @@ class Line(NamedTuple):
 
 
 class AccessLog:
-    """ASGI middleware: gives each request its trace id and logs its end."""
+    """ASGI middleware: gives each request its trace id, logs its end, and has the answers to deliveries counted."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, answered: Callable[[Door, int], None]) -> None:
         self._app = app
+        self._answered = answered
         self._lines: list[str] = []
         self._render: Callable[[Line], str] = _as_json if settings.log_format == "json" else _for_console
         self._wanted = settings.log_level in {"debug", "info"}
@@ -69,7 +70,12 @@ class AccessLog:
         started = time.perf_counter()
         try:
             await self._app(scope, receive, note_status)
+        except Exception:
+            status = status or 500
+            raise
         finally:
+            if (door := scope["state"].get("door")) is not None and scope["method"] == "POST":
+                self._answered(door, status)
             if self._wanted:
                 self._note(scope, status, trace, (time.perf_counter() - started) * 1000)
 

@@ -21,6 +21,7 @@ from batuta.warehouse.connection import Connection, Role, connect
 from batuta.warehouse.database import embedded_server
 from batuta_gateway import pages, posted, skills
 from batuta_gateway.access_log import AccessLog, log_failure
+from batuta_gateway.acknowledgements import Acknowledgements
 from batuta_gateway.answers import Refusal, not_found
 from batuta_gateway.bodies import BodyReader
 from batuta_gateway.doors import Entrance
@@ -59,6 +60,7 @@ def create_app(
         entrance=Entrance(settings, lambda: intake.renew(Landing.open(settings, clock))),
         bodies=BodyReader(settings.max_body_bytes),
         intake=intake,
+        acknowledgements=Acknowledgements(partial(open_connection, "writer"), clock),
     )
     gateway.entrance.doors()
     app = Starlette(
@@ -69,9 +71,12 @@ def create_app(
             Route("/readyz", pages.ready),
             Route("/reports/{product}/{family}/{date}", pages.report),
         ],
-        middleware=[Middleware(AccessLog, settings), Middleware(Webhooks, gateway)],
+        middleware=[
+            Middleware(AccessLog, settings, gateway.acknowledgements.note),
+            Middleware(Webhooks, gateway),
+        ],
         exception_handlers={Refusal: _refuse, HTTPException: _refuse_http, Exception: _fail},
-        lifespan=partial(_lifespan, gateway.intake),
+        lifespan=partial(_lifespan, gateway),
     )
     # An address with a slash too many is another address; a vendor would not follow to the right one.
     app.router.redirect_slashes = False
@@ -96,10 +101,12 @@ def _connect(settings: Settings, role: Role) -> Connection:
 
 
 @asynccontextmanager
-async def _lifespan(intake: WayIn, _: Starlette) -> AsyncIterator[None]:
-    intake.start()
+async def _lifespan(gateway: Gateway, _: Starlette) -> AsyncIterator[None]:
+    gateway.intake.start()
+    gateway.acknowledgements.start()
     yield
-    await intake.stop(STOP_SECONDS)
+    await gateway.intake.stop(STOP_SECONDS)
+    await gateway.acknowledgements.stop()
 
 
 async def _refuse(_: Request, error: Exception) -> Response:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from batuta.settings import Settings
 from batuta.warehouse.connection import Connection, Role
+from batuta_gateway.acknowledgements import Acknowledgements
 from batuta_gateway.bodies import BodyReader
 from batuta_gateway.doors import Entrance
 from batuta_gateway.intake import WayIn
@@ -26,6 +27,7 @@ class Gateway:
     entrance: Entrance
     bodies: BodyReader
     intake: WayIn
+    acknowledgements: Acknowledgements
 
 
 def gateway_of(request: Request) -> Gateway:

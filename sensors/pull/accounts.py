@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from batuta.errors import BatutaError
 from batuta.manifests.graph import CompiledGraph, CompiledProduct, content_digest
 from batuta.manifests.models import ConnectorBinding, SecretRef
+from batuta.platform.connector_hours import Reached, count_reached
 from batuta.secrets import resolve_secrets, store_secret
 from batuta.settings import Settings
 from sensors.connectors import CONNECTORS, fetches
@@ -200,6 +201,7 @@ def note_success(
     """Note that an account was polled; what was wrong is forgotten. Commits."""
     with conn.transaction():
         conn.execute(_SUCCESS, _values(bound) | {"now": now, "next_due_at": next_due_at})
+        count_reached(conn, [Reached(*bound.key[:2], now, polls=1)])
 
 
 def note_failure(conn: psycopg.Connection[Any], bound: BoundAccount, now: datetime, problem: str) -> None:
@@ -216,6 +218,7 @@ def note_failure(conn: psycopg.Connection[Any], bound: BoundAccount, now: dateti
                 "next_due_at": now + timedelta(seconds=back_off_s(count)),
             },
         )
+        count_reached(conn, [Reached(*bound.key[:2], now, polls=1, polls_failed=1)])
 
 
 def note_pause(conn: psycopg.Connection[Any], bound: BoundAccount, until: datetime, problem: str) -> None:

@@ -95,6 +95,26 @@ def test_a_database_that_refuses_to_be_written_to_loses_nothing(own: Running):
     assert post(own, 2).json()["status"] == "landed"
 
 
+def test_answers_to_deliveries_are_counted_by_whether_they_were_acknowledged(
+    database_url: str, tmp_path: Path
+):
+    with running(gateway_settings(tmp_path / "home", database_url)) as gateway:
+        assert post(gateway, 1).status_code == 200
+        assert post(gateway, 1).json()["status"] == "duplicate"
+        with psycopg.connect(database_url, autocommit=True) as conn:
+            conn.execute("revoke insert on batuta.inbox from batuta_writer")
+            assert_come_again(post(gateway, 2))
+            conn.execute("grant insert on batuta.inbox to batuta_writer")
+        assert gateway.http.post(SHOPIFY, content=b"{}").status_code in (401, 415)
+        assert gateway.http.post("/webhooks/nobody/shopify", content=b"{}").status_code == 404
+    with psycopg.connect(database_url) as conn:
+        counted = conn.execute(
+            "select product, connector, sum(deliveries), sum(deliveries_unacknowledged) "
+            "from batuta.connector_hours group by product, connector"
+        ).fetchall()
+    assert counted == [("arcsat", "shopify", 3, 1)]
+
+
 def test_a_database_that_does_not_commit_in_time_costs_a_503_and_doubles_nothing(
     own: Running, monkeypatch: pytest.MonkeyPatch
 ):

@@ -300,6 +300,10 @@ def test_a_failure_is_a_sentence_and_the_next_try_waits_longer_each_time(
     mended = state(conn, bound)
     assert (mended.problem, mended.failures, mended.last_success_at) == (None, 0, time.clock())
     assert mended.next_due_at == time.clock() + timedelta(seconds=60)
+    counted = conn.execute(
+        "select product, connector, sum(polls), sum(polls_failed) from batuta.connector_hours group by 1, 2"
+    ).fetchall()
+    assert counted == [(*bound.key[:2], 5, 4)]
 
 
 def test_a_woken_account_is_polled_at_once_but_not_while_it_fails_or_rests(
