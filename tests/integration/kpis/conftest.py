@@ -15,5 +15,6 @@ def kpi_warehouse(
     """A migrated database on which dbt has run once."""
     with databases.database(database_server, template_database) as url:
         warehouse = KpiWarehouse(url, tmp_path_factory.mktemp("dbt"))
+        warehouse.run("seed")
         warehouse.refresh()
         yield warehouse

@@ -12,7 +12,12 @@ from batuta.warehouse.connection import connect
 from batuta_agents.catalog import catalog as skills
 from tests.support.kpis_dbt import PROJECT, KpiWarehouse
 
-LAYERS = {"staging": "stg_", "intermediate": "int_", "marts": ("fct_", "dim_", "kpi_"), "live": "live_"}
+LAYERS = {
+    "staging": "stg_",
+    "intermediate": "int_",
+    "marts": ("fct_", "dim_", "kpi_", "platform_"),
+    "live": "live_",
+}
 CLOCKS = re.compile(
     r"\b(now\s*\(|current_(date|time|timestamp)\b|local(time|timestamp)\b|clock_timestamp|statement_timestamp"
     r"|transaction_timestamp|timeofday|'(now|today|yesterday|tomorrow)')",
@@ -20,6 +25,15 @@ CLOCKS = re.compile(
 )
 
 Nodes = dict[str, Any]
+COST = "_cost_per_1000_events"
+SERVICE = {
+    "published_on_time",
+    "runs_succeeded",
+    "polls_succeeded",
+    "events_fresh",
+    "records_accounted",
+    "deliveries_acknowledged",
+}
 
 EXPOSED = {
     "daily_review": {
@@ -51,9 +65,11 @@ def test_every_column_is_told_and_every_told_column_exists(kpi_warehouse: KpiWar
             "where table_schema like 'batuta\\_%'"
         ).fetchall()
     there = {(schema, table, column) for schema, table, column in rows}
+    manifest = json.loads((kpi_warehouse.target / "manifest.json").read_text())
+    seeds = [node for node in manifest["nodes"].values() if node["resource_type"] == "seed"]
     told = {
         (node["schema"], node["name"], column)
-        for node in nodes.values()
+        for node in (*nodes.values(), *seeds)
         for column, described in node["columns"].items()
         if described["description"].strip()
     }
@@ -102,7 +118,9 @@ def test_every_folding_model_has_a_position(kpi_warehouse: KpiWarehouse, nodes: 
     folding = {
         name
         for name, node in nodes.items()
-        if node["config"]["materialized"] == "incremental" and name != "int_log_position"
+        if node["config"]["materialized"] == "incremental"
+        and name != "int_log_position"
+        and "platform" not in node["config"]["tags"]
     }
     with connect(kpi_warehouse.url, "reader") as conn:
         rows = conn.execute("select model from batuta_intermediate.int_log_position").fetchall()
@@ -115,11 +133,18 @@ def test_sources_carry_the_keys_of_their_assets(kpi_warehouse: KpiWarehouse) -> 
         assert source["meta"]["dagster"]["asset_key"] == [source["source_name"], source["name"]]
 
 
-def test_the_catalogue_is_what_manifests_know_and_what_is_computed(kpi_warehouse: KpiWarehouse) -> None:
+def test_the_catalogue_is_what_manifests_know_and_what_is_computed(
+    kpi_warehouse: KpiWarehouse, nodes: Nodes
+) -> None:
+    catalogue = nodes["dim_kpis"]["config"]["meta"]["kpis"]
+    platform = {name for name, kpi in catalogue.items() if kpi.get("scope") == "platform"}
+    made = nodes["platform_kpi_daily"]["raw_code"]
+    assert len(platform) >= 19
+    assert all(name in made or name.split("_", 1)[1] in SERVICE or name.endswith(COST) for name in platform)
     with connect(kpi_warehouse.url, "reader") as conn:
         rows = conn.execute("select kpi from batuta_marts.dim_kpis order by position").fetchall()
         row = conn.execute("select pg_get_viewdef('batuta_live.live_kpi_daily'::regclass)").fetchone()
-    names = [name for (name,) in rows]
+    names = [name for (name,) in rows if name not in platform]
     assert tuple(names) == KPIS
     assert row is not None
     computed = re.findall(r"\('(\w+)'::text,", row[0])

@@ -1,0 +1,7 @@
+-- One row per pipeline, product and scheduled instant.
+select
+    pipeline,
+    product,
+    due_at,
+    business_date
+from {{ source('platform', 'due') }}
