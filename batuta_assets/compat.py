@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any, cast
 
 from dagster import DagsterInstance, DagsterRunStatus, JobDefinition
@@ -9,14 +10,21 @@ from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.errors import DagsterRunAlreadyExists
-from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.events import DagsterEvent, DagsterEventType, JobFailureData
 from dagster._core.events.log import EventLogEntry
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteRepositoryOrigin
 from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
 from dagster._core.scheduler.instigation import InstigatorStatus
-from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES
-from dagster._core.storage.tags import BACKFILL_ID_TAG, RUN_KEY_TAG, SENSOR_NAME_TAG
+from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES, RunRecord
+from dagster._core.storage.tags import (
+    BACKFILL_ID_TAG,
+    PARTITION_NAME_TAG,
+    RETRY_NUMBER_TAG,
+    RUN_KEY_TAG,
+    SCHEDULE_NAME_TAG,
+    SENSOR_NAME_TAG,
+)
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, deserialize_value, serialize_value
 from dagster._serdes.config_class import ConfigurableClassData
@@ -31,7 +39,10 @@ __all__ = [
     "ACTIVE_RUN_STATUSES",
     "BACKFILL_ID_TAG",
     "EXECUTE_RUN_VARIABLE",
+    "PARTITION_NAME_TAG",
+    "RETRY_NUMBER_TAG",
     "RUN_KEY_TAG",
+    "SCHEDULE_NAME_TAG",
     "SENSOR_NAME_TAG",
     "CheckRunHealthResult",
     "ConfigurableClass",
@@ -44,6 +55,7 @@ __all__ = [
     "GrpcServerCodeLocationOrigin",
     "InstigatorStatus",
     "InstigatorType",
+    "JobFailureData",
     "LaunchRunContext",
     "ModuleCodePointer",
     "PreviewWarning",
@@ -51,6 +63,7 @@ __all__ = [
     "ReconstructableRepository",
     "RemoteRepositoryOrigin",
     "RunLauncher",
+    "RunRecord",
     "SubmitRunContext",
     "TagConcurrencyLimitsCounter",
     "WorkerStatus",
@@ -59,6 +72,7 @@ __all__ = [
     "deserialize_value",
     "execute_run",
     "fires_at",
+    "fires_between",
     "plan_snapshot",
     "repository_snapshot",
     "serialize_value",
@@ -138,3 +152,10 @@ def fires_at(cron: str | Sequence[str], timezone: str, instant: datetime) -> boo
     """
     ticks: Iterator[datetime] = schedule_execution_time_iterator(instant.timestamp(), cron, timezone)
     return next(ticks).astimezone(UTC) == instant.astimezone(UTC)
+
+
+def fires_between(cron: str, timezone: str, after: datetime, upto: datetime) -> Iterator[datetime]:
+    """Every instant of (after, upto], in UTC, at which the scheduler fires this cron in this zone."""
+    ticks: Iterator[datetime] = schedule_execution_time_iterator(after.timestamp(), cron, timezone)
+    instants = (tick.astimezone(UTC) for tick in ticks)
+    return (at for at in takewhile(lambda at: at <= upto, instants) if at > after)

@@ -19,7 +19,7 @@ from batuta.landing.reader import last_batch
 from batuta.manifests.graph import CompiledGraph
 from batuta_assets.column_lineage import ModelLineage, read_lineage
 from batuta_assets.compat import fires_at
-from batuta_assets.dbt_manifest import DataTest, DbtManifest, Model
+from batuta_assets.dbt_manifest import PLATFORM, DataTest, DbtManifest, Model
 from batuta_assets.dbt_run import NodeResult, build
 from batuta_assets.gates import (
     hold_models,
@@ -58,15 +58,17 @@ class RowCount:
 
 
 def dbt_assets(manifest: DbtManifest, graph: CompiledGraph, docs_url: str) -> dg.AssetsDefinition:
-    """Every model and test of the project, as one step that can be subset."""
-    keys = {unique_id: dg.AssetKey(model.key) for unique_id, model in manifest.models.items()}
-    checks = {dg.AssetCheckKey(keys[t.model], check_name(t)): t for t in manifest.tests.values()}
+    """Every model and test of the project that is not about the platform, as one step that can be subset."""
+    models = {u: model for u, model in manifest.models.items() if not model.about_platform}
+    keys = {unique_id: dg.AssetKey(model.key) for unique_id, model in models.items()}
+    told = [test for test in manifest.tests.values() if test.model in models]
+    checks = {dg.AssetCheckKey(keys[t.model], check_name(t)): t for t in told}
     fresh = table_freshness(graph)
 
     @dg.multi_asset(
         name="dbt_build",
-        specs=[model_spec(model, manifest, docs_url, fresh) for model in manifest.models.values()],
-        check_specs=[check_spec(test, keys) for test in manifest.tests.values()],
+        specs=[model_spec(model, manifest, docs_url, fresh) for model in models.values()],
+        check_specs=[check_spec(test, keys) for test in told],
         can_subset=True,
     )
     def dbt_build(context: dg.AssetExecutionContext, runtime: Runtime) -> Iterator[Any]:
@@ -86,9 +88,10 @@ def dbt_assets(manifest: DbtManifest, graph: CompiledGraph, docs_url: str) -> dg
                 locations(runtime.settings()),
                 runtime.database_url(),
                 select,
+                exclude=() if select else (f"tag:{PLATFORM}",),
                 log=context.log.info,
             )
-            failed = sorted(_node_name(manifest, r.unique_id) for r in results if not r.ok)
+            failed = sorted(manifest.node_name(r.unique_id) for r in results if not r.ok)
             if everything or failed:
                 record_structure(lock, failed, context.run.run_id)
             if everything and not failed:
@@ -103,14 +106,14 @@ def dbt_assets(manifest: DbtManifest, graph: CompiledGraph, docs_url: str) -> dg
                 asset_key=keys[model.unique_id],
                 data_version=dg.DataVersion(f"{model.digest}-{batch}"),
                 metadata={
-                    **_model_metadata(result, batch, changed),
+                    **model_metadata(result, batch, changed),
                     **table_metadata(counts.get(model.relation), lineage.get(model.unique_id), manifest),
                 },
             )
         seen = {result.unique_id: result for result in results}
         for test in (t for u, t in tests.items() if u in seen):
             yield check_result(test, keys[test.model], seen[test.unique_id])
-        missing = sorted(_node_name(manifest, u) for u in wanted | set(tests) if u not in seen)
+        missing = sorted(manifest.node_name(u) for u in wanted | set(tests) if u not in seen)
         if failed or missing:
             raise dg.Failure(description=failure_text(failed, missing, due, due_at), allow_retries=False)
 
@@ -240,23 +243,18 @@ def _relation(name: str) -> sql.Identifier:
     return sql.Identifier(*name.split("."))
 
 
-def _model_metadata(result: NodeResult, batch: int, changed: Mapping[str, int]) -> dict[str, Any]:
+def model_metadata(
+    result: NodeResult, batch: int, changed: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """What a materialization says of the build of a model, and of the products whose data changed since the last."""
     rows = {} if result.rows is None else {"rows_written": result.rows}
-    first = dict(sorted(changed.items())[:SHOWN_PRODUCTS])
-    return {
-        "batch_to": batch,
-        "seconds": result.seconds,
-        "products_changed": len(changed),
-        "data_versions": dg.MetadataValue.json(first),
-        **rows,
-    }
+    said: dict[str, Any] = {"batch_to": batch, "seconds": result.seconds, **rows}
+    if changed is not None:
+        first = dict(sorted(changed.items())[:SHOWN_PRODUCTS])
+        said |= {"products_changed": len(changed), "data_versions": dg.MetadataValue.json(first)}
+    return said
 
 
 def _selection(manifest: DbtManifest, models: set[str], tests: Mapping[str, DataTest]) -> list[str]:
     names = [manifest.models[unique_id].name for unique_id in sorted(models)]
     return names + sorted(test.name for test in tests.values() if test.model not in models)
-
-
-def _node_name(manifest: DbtManifest, unique_id: str) -> str:
-    node = manifest.models.get(unique_id) or manifest.tests.get(unique_id)
-    return node.name if node else unique_id

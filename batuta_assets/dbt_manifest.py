@@ -14,6 +14,8 @@ from typing import Any, Literal
 from batuta.errors import BatutaError
 
 TABLES = ("model", "seed", "snapshot")
+PLATFORM = "platform"
+"""Tag of what is about the platform itself, and no product's."""
 
 
 class ManifestError(BatutaError):
@@ -45,6 +47,7 @@ class Model:
     owners: tuple[str, ...]
     path: str
     digest: str
+    about_platform: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,11 @@ class DbtManifest:
         """The asset key of a model or source."""
         model = self.models.get(unique_id)
         return model.key if model is not None else self.sources.get(unique_id)
+
+    def node_name(self, unique_id: str) -> str:
+        """The name of a model or test, by which people know it."""
+        node = self.models.get(unique_id) or self.tests.get(unique_id)
+        return node.name if node else unique_id
 
     @cached_property
     def source_keys(self) -> Mapping[str, frozenset[tuple[str, ...]]]:
@@ -160,10 +168,11 @@ def _model(node: Mapping[str, Any]) -> Model:
             Column(name, column.get("data_type") or "", column.get("description") or "")
             for name, column in node["columns"].items()
         ),
-        depends_on=tuple(node["depends_on"]["nodes"]),
+        depends_on=tuple(node["depends_on"].get("nodes", ())),
         owners=tuple(meta.get("owners", ())),
         path=node["original_file_path"],
         digest=node["checksum"]["checksum"][:16],
+        about_platform=PLATFORM in config.get("tags", ()),
     )
 
 

@@ -53,7 +53,12 @@ class NodeResult:
 
 
 def build(
-    found: Locations, url: str, select: Sequence[str] = (), *, log: Callable[[str], None]
+    found: Locations,
+    url: str,
+    select: Sequence[str] = (),
+    *,
+    exclude: Sequence[str] = (),
+    log: Callable[[str], None],
 ) -> list[NodeResult]:
     """Build and test the selected nodes, all of them by default; one line to `log` per finished node.
 
@@ -65,6 +70,8 @@ def build(
     arguments = ["build", *DATA_NODES, "--no-write-json"]
     if select:
         arguments += ["--select", *select]
+    if exclude:
+        arguments += ["--exclude", *exclude]
     return _invoke(found, arguments, dbt_environment(url), log)
 
 

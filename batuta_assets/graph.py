@@ -25,6 +25,13 @@ from batuta_assets.gates import structural_problem
 from batuta_assets.ingest import ingest_asset
 from batuta_assets.partitions import products
 from batuta_assets.pipelines import due_schedules, hourly_refresh, pipeline_job, refresh_job
+from batuta_assets.platform import (
+    hourly_platform_refresh,
+    measure_job,
+    platform_assets,
+    platform_sensor,
+    refresh_platform_job,
+)
 from batuta_assets.predictions import prediction_asset, prediction_job, prediction_sensor
 from batuta_assets.privacy import privacy_job, privacy_sensor
 from batuta_assets.published import DefinitionOf, definition_of, unchanged
@@ -66,24 +73,38 @@ def definitions(score: Score, runtime: Runtime | None = None) -> dg.Definitions:
     refresh = refresh_job(dbt)
     jobs = [pipeline_job(job) for job in pipeline_jobs(score.graph)]
     privacy, prediction, retention = privacy_job(), prediction_job(), retention_job(score.graph)
+    platform, measuring = platform_assets(score.manifest, score.graph, score.docs_url), measure_job()
+    refresh_platform = refresh_platform_job(platform)
     return dg.Definitions(
         assets=[
             *source_specs(score.graph, score.contracts),
             dbt,
+            platform,
             prediction_asset(score.manifest),
             *_pipeline_assets(score),
         ],
         asset_checks=list(connector_checks(score.graph)),
-        jobs=[refresh, *jobs, *backfill_jobs(score.graph), privacy, prediction, retention],
+        jobs=[
+            refresh,
+            *jobs,
+            *backfill_jobs(score.graph),
+            privacy,
+            prediction,
+            retention,
+            measuring,
+            refresh_platform,
+        ],
         schedules=[
             *due_schedules(score.graph, refresh),
             hourly_refresh(refresh, score.manifest.digest),
+            hourly_platform_refresh(refresh_platform, score.manifest.digest),
             daily_retention(retention),
         ],
         sensors=[
             *_sensors(score, refresh, jobs),
             prediction_sensor(score.graph, refresh, prediction, get_settings),
             privacy_sensor(privacy),
+            platform_sensor(score.graph, measuring),
         ],
         resources={"runtime": runtime or Runtime()},
         executor=dg.in_process_executor,

@@ -61,6 +61,36 @@ REGISTRY: Final[Mapping[str, str]] = {
 }
 
 
+PLATFORM: Final[Mapping[str, str]] = {
+    "runs": "One row per Dagster run that has ended; written by the sensor `platform_facts`.",
+    "steps": "One row per step of a recorded run.",
+    "due": "One row per pipeline, product and scheduled instant.",
+    "skill_runs": "One row per skill run; written by the skill runtime.",
+    "model_usage": "Tokens that language models used, by skill run.",
+    "classifications": "Verdicts of classifiers, one row per change of verdict.",
+    "storage": "What is stored, by day and part; written by the job `measure_storage`.",
+    "connector_hours": "Polls and deliveries by hour; written by polls and by the gateway.",
+    "pages": "One row per page that was fetched, with what became of its records.",
+    "intake": "What landed, was a duplicate, was held or left out, by hour; written by landing.",
+    "objectives": "What is promised of pipelines and connectors; written by `batuta apply`.",
+    "registered": "Every version of what is registered; written by `batuta apply`.",
+    "landings": "One row per committed landing, with the way it came.",
+    "events": "The whole event log, of every connector.",
+}
+"""Facts about the platform by source name, as dbt calls them."""
+PLATFORM_TABLES: Final[Mapping[str, str]] = {
+    "runs": "pipeline_runs",
+    "steps": "pipeline_steps",
+    "due": "due_publications",
+    "storage": "storage_days",
+    "pages": "completeness",
+    "intake": "intake_counts",
+    "registered": "registry",
+    "landings": "batches",
+}
+"""Their tables, where they are called otherwise."""
+
+
 def source_specs(graph: CompiledGraph, contracts: Contracts) -> Iterator[dg.AssetSpec]:
     """One spec per dataset of a connector and one for its accounts, by product, and one per registry table."""
     for connector, names in datasets().items():
@@ -70,7 +100,9 @@ def source_specs(graph: CompiledGraph, contracts: Contracts) -> Iterator[dg.Asse
             default = None if name in SELDOM else FRESH_WITHIN.get(connector)
             yield _dataset(connector, name, contracts, promised or default)
     for table, text in REGISTRY.items():
-        yield _registry(table, text)
+        yield _registry("registry", table, table, text)
+    for name, text in PLATFORM.items():
+        yield _registry("platform", name, PLATFORM_TABLES.get(name, name), text)
 
 
 def promised_freshness(graph: CompiledGraph, connector: str) -> timedelta | None:
@@ -145,11 +177,11 @@ def _accounts(connector: str) -> dg.AssetSpec:
     )
 
 
-def _registry(table: str, description: str) -> dg.AssetSpec:
+def _registry(group: str, name: str, table: str, description: str) -> dg.AssetSpec:
     return dg.AssetSpec(
-        key=["registry", table],
+        key=[group, name],
         description=description,
-        group_name="registry",
+        group_name=group,
         owners=[OWNER],
         kinds={"postgres"},
         metadata={"dagster/table_name": f"batuta.{table}"},

@@ -10,6 +10,7 @@ import click
 
 from batuta.kpis import current_kpis
 from batuta.landing.model import LandingCounts
+from batuta.platform.kpis import platform_kpis
 from batuta.settings import Settings, get_settings
 from batuta.warehouse.connection import connect
 from batuta_cli.commands.kpi import kpi
@@ -69,12 +70,14 @@ def play(settings: Settings, scale: str) -> dict[str, Any]:
         for pipeline in graph.pipelines:
             for product in pipeline.products:
                 made[product] = runs.review(stage, pipeline.name, product, company.AS_OF, progress)
+        runs.look_at_platform(stage, progress)
     progress("done")
     return {
         "as_of": company.AS_OF.isoformat(),
         "counts": dataclasses.asdict(sum(counts.values(), LandingCounts())),
         "refresh": refreshed,
         "predictions": predicted,
+        "platform": _platform_figures(url),
         "products": {
             name: {
                 "counts": dataclasses.asdict(counts.get(name, LandingCounts())),
@@ -100,15 +103,30 @@ def _figures(url: str, product: str) -> dict[str, Any]:
     return {"kpis": kpis, "report": row[0] if row else None}
 
 
+def _platform_figures(url: str) -> dict[str, str | None]:
+    """Values by KPI and subject, as in `pipeline_lead_time arcsat-daily-review arcsat`."""
+    with connect(url, "reader") as conn:
+        found = platform_kpis(conn)
+    return {
+        f"{one.kpi} {one.subject} {one.product}": None if one.value is None else str(one.value)
+        for one in found
+    }
+
+
 def _print(context: click.Context, result: dict[str, Any]) -> None:
     for name, found in result["products"].items():
         counts = "   ".join(f"{key} {value:,}" for key, value in found["counts"].items())
         click.echo(f"{name:10} {counts}")
     click.echo()
     context.invoke(
-        kpi, names=tuple(result["products"]), as_of=datetime.fromisoformat(result["as_of"]), as_json=False
+        kpi,
+        names=tuple(result["products"]),
+        as_of=datetime.fromisoformat(result["as_of"]),
+        platform=False,
+        as_json=False,
     )
     click.echo()
     for name, found in result["products"].items():
         click.echo(f"report of {name}: {found['report']}")
-    click.echo("\nSee it all in Dagster, the data docs and the gateway: batuta up")
+    click.echo("\nHow the platform itself did: batuta kpi --platform")
+    click.echo("See it all in Dagster, the data docs and the gateway: batuta up")

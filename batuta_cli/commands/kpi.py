@@ -61,6 +61,10 @@ WORDS = {
 }
 
 
+WHOLE = ("agent", "classifier")
+"""What is shown for all products together unless products are named."""
+
+
 class NoProducts(BatutaError):
     """Nothing is registered."""
 
@@ -72,16 +76,23 @@ class NoProducts(BatutaError):
     type=click.DateTime(["%Y-%m-%d"]),
     help="The last day to take in; by default the last day that has figures.",
 )
+@click.option("--platform", is_flag=True, help="KPIs about BATUTA itself, as of their last refresh.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
-def kpi(context: click.Context, names: tuple[str, ...], as_of: datetime | None, *, as_json: bool) -> None:
+def kpi(
+    context: click.Context, names: tuple[str, ...], as_of: datetime | None, *, platform: bool, as_json: bool
+) -> None:
     """Current KPI values with unit, window, as-of day and freshness.
 
-    Read from the live views: every committed event is in. A value that cannot be told says why.
+    Read from the live views: every committed event is in. A value that cannot be told says why. With --platform: how
+    pipelines, connectors, agents and classifiers do, what events cost, and what is left of error budgets.
     """
     if context.invoked_subcommand is not None:
         return
     day = as_of.date() if as_of else None
+    if platform:
+        _platform(names, day, as_json=as_json)
+        return
     with connect(ensure_database(get_settings(), steps()), "reader") as conn:
         chosen = _choose(products(conn), names)
         found = [(product, current_kpis(conn, product.name, day)) for product in chosen]
@@ -129,6 +140,22 @@ def predict(product: str, as_of: datetime, *, as_json: bool) -> None:
     click.echo(
         f"{product}: {value} per customer in {made.horizon_days} days after {made.as_of} ({low} to {high})"
     )
+
+
+def _platform(names: Sequence[str], day: date | None, *, as_json: bool) -> None:
+    from batuta.platform.kpis import EVERY_PRODUCT, platform_kpis
+    from batuta_cli.platform_table import print_platform
+
+    with connect(ensure_database(get_settings(), steps()), "reader") as conn:
+        registered = products(conn)
+        chosen = [product.name for product in _choose(registered, names)] if names else []
+        values = platform_kpis(conn, day, chosen)
+    if as_json:
+        document = [{name: _plain(value) for name, value in asdict(entry).items()} for entry in values]
+        click.echo(json.dumps(document, ensure_ascii=False))
+        return
+    whole = [one for one in values if chosen or one.product == EVERY_PRODUCT or one.kind not in WHOLE]
+    print_platform(whole, registered[0].locale if registered else "en")
 
 
 def _choose(registered: Sequence[ProductForm], names: Sequence[str]) -> list[ProductForm]:

@@ -23,6 +23,8 @@ from batuta_assets.gates import is_refreshed, raise_horizons, structural_problem
 from batuta_assets.graph import Score, definitions
 from batuta_assets.locations import locations
 from batuta_assets.partitions import partition_key, products
+from batuta_assets.platform import MEASURE_JOB
+from batuta_assets.platform import REFRESH_JOB as PLATFORM_JOB
 from batuta_assets.predictions import JOB as PREDICTION_JOB
 from batuta_assets.predictions import due_on_days, prediction_tags
 from batuta_assets.reaper import reap_dead_runs
@@ -124,6 +126,13 @@ def review(found: Stage, pipeline: str, product: str, day: date, progress: Progr
     progress(f"running {pipeline}")
     tags = run_tags.pipeline_tags(pipeline, product)
     return _execute(found, found.job_of[pipeline], tags, partition_key(product, day))
+
+
+def look_at_platform(found: Stage, progress: Progress) -> str:
+    """Measure what is stored, record the runs there have been, and build the platform's KPIs; the last run's id."""
+    progress("looking at the platform itself")
+    _execute(found, MEASURE_JOB, {}, None)
+    return _execute(found, PLATFORM_JOB, run_tags.refresh_tags(), None)
 
 
 def _execute(found: Stage, job: str, tags: Mapping[str, str], key: dg.MultiPartitionKey | None) -> str:
