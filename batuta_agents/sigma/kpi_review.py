@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
+from batuta.anomalies import Outlier, outliers
 from batuta_agents.context import SkillContext
 from batuta_agents.forms import OutputPart, Paragraph, SkillInput, SkillOutput
 from batuta_agents.lineage import EventList, FromFacts, FromRows
 from batuta_agents.queries import RowSet
-from batuta_agents.sigma.anomalies import Outlier, outliers
 from batuta_agents.skill import skill
 
 Verdict: TypeAlias = Literal["better", "worse", "same", "unknown"]

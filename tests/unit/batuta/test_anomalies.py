@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batuta_agents.sigma.anomalies import outliers
+from batuta.anomalies import outliers
 
 LAST = date(2025, 11, 12)
 WEEKDAY_LEVEL = (60, 64, 66, 70, 90, 110, 80)
