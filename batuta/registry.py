@@ -25,6 +25,7 @@ from batuta.manifests.models import FORMS, Agent, Manifest
 from batuta.manifests.problems import Problem, dotted, errors_in
 from batuta.manifests.yaml_source import Source
 from batuta.platform.objectives import write_objectives
+from batuta.quality.reading import apply_contracts as apply_data_contracts
 from batuta.warehouse.connection import Connection
 
 Action = Literal["created", "updated", "unchanged", "removed"]
@@ -101,7 +102,7 @@ def apply(
         catalog: What the installed code offers.
         home: Where the bundle goes.
         now: The time of registration.
-        project: The project folder whose event contracts come into force with the manifests.
+        project: The project folder whose event and data contracts come into force with the manifests.
         prune: Remove manifests that `documents` do not have.
 
     Raises:
@@ -123,6 +124,7 @@ def apply(
         write_objectives(connection, compilation.graph, now)
         if project is not None:
             apply_contracts(project, home)
+            apply_data_contracts(project, home)
         bundle = write_bundle(home, compilation.graph)
     connection.commit()
     return Applied(changes, compilation.graph, bundle, compilation.problems)

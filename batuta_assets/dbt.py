@@ -17,6 +17,7 @@ from psycopg import sql
 
 from batuta.landing.reader import last_batch
 from batuta.manifests.graph import CompiledGraph
+from batuta.quality.contract import DataContract
 from batuta_assets.column_lineage import ModelLineage, read_lineage
 from batuta_assets.compat import fires_at
 from batuta_assets.dbt_manifest import PLATFORM, DataTest, DbtManifest, Model
@@ -30,6 +31,17 @@ from batuta_assets.gates import (
 )
 from batuta_assets.locations import locations
 from batuta_assets.published import data_versions
+from batuta_assets.quality.standing import (
+    CONTRACT,
+    check_of,
+    contract_keys,
+    contract_result,
+    contract_sources,
+    contract_spec,
+    due_contracts,
+    hold,
+    marts_digest,
+)
 from batuta_assets.runtime import Runtime
 from batuta_assets.sources import freshness
 from sensors import run_tags
@@ -57,18 +69,29 @@ class RowCount:
     exact: bool
 
 
-def dbt_assets(manifest: DbtManifest, graph: CompiledGraph, docs_url: str) -> dg.AssetsDefinition:
-    """Every model and test of the project that is not about the platform, as one step that can be subset."""
+def dbt_assets(
+    manifest: DbtManifest, graph: CompiledGraph, docs_url: str, contracts: Sequence[DataContract] = ()
+) -> dg.AssetsDefinition:
+    """Every model, test and contract of the project that is not about the platform, as one step that can be subset."""
     models = {u: model for u, model in manifest.models.items() if not model.about_platform}
     keys = {unique_id: dg.AssetKey(model.key) for unique_id, model in models.items()}
     told = [test for test in manifest.tests.values() if test.model in models]
     checks = {dg.AssetCheckKey(keys[t.model], check_name(t)): t for t in told}
+    promised = {name: key for name, key in contract_keys(contracts, manifest).items() if key in keys.values()}
+    sources, digest = contract_sources(contracts, manifest), marts_digest(manifest, contracts)
     fresh = table_freshness(graph)
 
     @dg.multi_asset(
         name="dbt_build",
         specs=[model_spec(model, manifest, docs_url, fresh) for model in models.values()],
-        check_specs=[check_spec(test, keys) for test in told],
+        check_specs=[
+            *(check_spec(test, keys) for test in told),
+            *(
+                contract_spec(contract, promised[contract.name])
+                for contract in contracts
+                if contract.name in promised
+            ),
+        ],
         can_subset=True,
     )
     def dbt_build(context: dg.AssetExecutionContext, runtime: Runtime) -> Iterator[Any]:
@@ -84,18 +107,42 @@ def dbt_assets(manifest: DbtManifest, graph: CompiledGraph, docs_url: str) -> dg
             changed = data_versions(lock, refreshed_batch(lock), batch)
             lock.commit()
             select = [] if everything else _selection(manifest, wanted, tests)
-            results = build(
-                locations(runtime.settings()),
-                runtime.database_url(),
-                select,
-                exclude=() if select else (f"tag:{PLATFORM}",),
-                log=context.log.info,
+            results = (
+                build(
+                    locations(runtime.settings()),
+                    runtime.database_url(),
+                    select,
+                    exclude=() if select else (f"tag:{PLATFORM}",),
+                    log=context.log.info,
+                )
+                if everything or select
+                else []
             )
             failed = sorted(manifest.node_name(r.unique_id) for r in results if not r.ok)
+            stale = {keys[r.unique_id] for r in results if not r.ok and r.unique_id in keys}
+            asked = due_contracts(
+                contracts,
+                promised,
+                context.selected_asset_keys - stale,
+                context.selected_asset_check_keys,
+                everything=everything,
+            )
+            try:
+                outcomes = hold(
+                    runtime,
+                    asked,
+                    batch=batch,
+                    run_id=context.run.run_id,
+                    sources=sources,
+                    in_force=contracts if everything else None,
+                )
+            except psycopg.Error as error:
+                outcomes = []
+                failed.append(f"the check of data contracts ({' '.join(str(error).split())})")
             if everything or failed:
                 record_structure(lock, failed, context.run.run_id)
             if everything and not failed:
-                record_refresh(lock, batch, manifest.digest)
+                record_refresh(lock, batch, digest)
             lock.commit()
             built = [r for r in results if r.ok and r.unique_id in wanted]
             counts = row_counts(lock, [manifest.models[r.unique_id] for r in built])
@@ -113,6 +160,11 @@ def dbt_assets(manifest: DbtManifest, graph: CompiledGraph, docs_url: str) -> dg
         seen = {result.unique_id: result for result in results}
         for test in (t for u, t in tests.items() if u in seen):
             yield check_result(test, keys[test.model], seen[test.unique_id])
+        for outcome in outcomes:
+            if (key := promised.get(outcome.contract.name)) is not None:
+                check = check_of(outcome.contract, key, CONTRACT)
+                if check in context.selected_asset_check_keys:
+                    yield contract_result(outcome, check)
         missing = sorted(manifest.node_name(u) for u in wanted | set(tests) if u not in seen)
         if failed or missing:
             raise dg.Failure(description=failure_text(failed, missing, due, due_at), allow_retries=False)

@@ -47,12 +47,19 @@ class Model:
     owners: tuple[str, ...]
     path: str
     digest: str
+    declared_in: str
+    """The file that holds its columns, from the project's folder."""
+    enforced: bool
+    """Whether dbt holds the model to its columns and their types."""
     about_platform: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DataTest:
-    """A dbt test on a model; `error` is structural and stops what lies below."""
+    """A dbt test on a model; `error` is structural and stops what lies below.
+
+    `kind` is the generic test (`not_null`), "" for a test of its own; `column` and `arguments` are what it is given.
+    """
 
     unique_id: str
     name: str
@@ -60,6 +67,9 @@ class DataTest:
     others: tuple[str, ...]
     severity: Literal["error", "warn"]
     description: str
+    kind: str = ""
+    column: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True)
@@ -173,6 +183,8 @@ def _model(node: Mapping[str, Any]) -> Model:
         path=node["original_file_path"],
         digest=node["checksum"]["checksum"][:16],
         about_platform=PLATFORM in config.get("tags", ()),
+        declared_in=str(node.get("patch_path") or "").partition("://")[2],
+        enforced=bool(config.get("contract", {}).get("enforced")),
     )
 
 
@@ -182,6 +194,7 @@ def _test(node: Mapping[str, Any], models: Mapping[str, Model]) -> DataTest | No
     model = node.get("attached_node") if node.get("attached_node") in models else next(iter(on), None)
     if model is None:
         return None
+    metadata = node.get("test_metadata") or {}
     return DataTest(
         unique_id=node["unique_id"],
         name=node["name"],
@@ -189,6 +202,9 @@ def _test(node: Mapping[str, Any], models: Mapping[str, Model]) -> DataTest | No
         others=tuple(unique_id for unique_id in on if unique_id != model),
         severity="warn" if str(node["config"]["severity"]).lower() == "warn" else "error",
         description=node.get("description") or "",
+        kind=metadata.get("name") or "",
+        column=node.get("column_name"),
+        arguments=metadata.get("kwargs") or {},
     )
 
 

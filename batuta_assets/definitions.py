@@ -9,6 +9,7 @@ import os
 import dagster as dg
 
 from batuta.contracts.applied import contracts_in_force
+from batuta.quality.reading import enforced, in_force
 from batuta.settings import get_settings
 from batuta_agents.catalog import catalog
 from batuta_assets.dbt_manifest import read_manifest
@@ -28,5 +29,6 @@ def batuta() -> dg.Definitions:
             skills=catalog(),
             docs_url=settings.docs_address,
             contracts=contracts_in_force(settings.home),
+            data_contracts=enforced(in_force(settings.project, settings.home)),
         )
     )

@@ -15,6 +15,7 @@ from batuta.errors import BatutaError
 from batuta.events.types import datasets
 from batuta.manifests.catalog import SkillInfo
 from batuta.manifests.graph import CompiledAsset, CompiledGraph
+from batuta.quality.contract import DataContract
 from batuta.settings import get_settings
 from batuta_assets.backfill import backfill_jobs
 from batuta_assets.compat import fires_at
@@ -35,6 +36,8 @@ from batuta_assets.platform import (
 from batuta_assets.predictions import prediction_asset, prediction_job, prediction_sensor
 from batuta_assets.privacy import privacy_job, privacy_sensor
 from batuta_assets.published import DefinitionOf, definition_of, unchanged
+from batuta_assets.quality.checks import quality_job, quality_sensor, suite_checks, watch_checks
+from batuta_assets.quality.standing import contract_keys, contract_sources, marts_digest
 from batuta_assets.reports import report_asset
 from batuta_assets.retention import daily_retention, retention_job
 from batuta_assets.runtime import Runtime, connector_to, warehouse_url
@@ -61,6 +64,13 @@ class Score:
     docs_url: str
     contracts: Contracts = field(default_factory=Contracts.load)
     """What may land; the shipped contracts unless an installation's own are given."""
+    data_contracts: tuple[DataContract, ...] = ()
+    """What marts and exports promise: those that the data are held to."""
+
+    @property
+    def models(self) -> str:
+        """Digest of all that a refresh of the marts makes and holds to."""
+        return marts_digest(self.manifest, self.data_contracts)
 
     def definition_of(self) -> DefinitionOf:
         """How what makes a report, apart from data, is digested."""
@@ -69,12 +79,18 @@ class Score:
 
 def definitions(score: Score, runtime: Runtime | None = None) -> dg.Definitions:
     """The whole code location."""
-    dbt = dbt_assets(score.manifest, score.graph, score.docs_url)
+    dbt = dbt_assets(score.manifest, score.graph, score.docs_url, score.data_contracts)
     refresh = refresh_job(dbt)
     jobs = [pipeline_job(job) for job in pipeline_jobs(score.graph)]
     privacy, prediction, retention = privacy_job(), prediction_job(), retention_job(score.graph)
     platform, measuring = platform_assets(score.manifest, score.graph, score.docs_url), measure_job()
     refresh_platform = refresh_platform_job(platform)
+    promised = contract_keys(score.data_contracts, score.manifest)
+    quality = [
+        *([suite_checks(score.data_contracts, promised)] if promised else []),
+        *watch_checks(score.data_contracts, promised),
+    ]
+    looked_after = quality_job(quality)
     return dg.Definitions(
         assets=[
             *source_specs(score.graph, score.contracts),
@@ -83,7 +99,7 @@ def definitions(score: Score, runtime: Runtime | None = None) -> dg.Definitions:
             prediction_asset(score.manifest),
             *_pipeline_assets(score),
         ],
-        asset_checks=list(connector_checks(score.graph)),
+        asset_checks=[*connector_checks(score.graph), *quality],
         jobs=[
             refresh,
             *jobs,
@@ -93,10 +109,11 @@ def definitions(score: Score, runtime: Runtime | None = None) -> dg.Definitions:
             retention,
             measuring,
             refresh_platform,
+            looked_after,
         ],
         schedules=[
             *due_schedules(score.graph, refresh),
-            hourly_refresh(refresh, score.manifest.digest),
+            hourly_refresh(refresh, score.models),
             hourly_platform_refresh(refresh_platform, score.manifest.digest),
             daily_retention(retention),
         ],
@@ -105,6 +122,7 @@ def definitions(score: Score, runtime: Runtime | None = None) -> dg.Definitions:
             prediction_sensor(score.graph, refresh, prediction, get_settings),
             privacy_sensor(privacy),
             platform_sensor(score.graph, measuring),
+            quality_sensor(looked_after, score.data_contracts, promised),
         ],
         resources={"runtime": runtime or Runtime()},
         executor=dg.in_process_executor,
@@ -113,11 +131,12 @@ def definitions(score: Score, runtime: Runtime | None = None) -> dg.Definitions:
 
 def _pipeline_assets(score: Score) -> Iterator[dg.AssetsDefinition]:
     relations = score.manifest.sources_of_relations("live")
+    promised = contract_sources(score.data_contracts, score.manifest)
     skills = skills_by_name(score.skills)
     for asset in score.graph.assets:
         match asset.kind:
             case "ingest":
-                yield ingest_asset(asset, score.graph, relations)
+                yield ingest_asset(asset, score.graph, relations, promised)
             case "vector":
                 yield vector_asset(asset, score.graph)
             case "skill":

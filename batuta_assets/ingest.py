@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -20,6 +21,7 @@ from batuta_assets import compat
 from batuta_assets.gates import BrokenRules, Violation, broken_rules, raise_horizons, structural_problem
 from batuta_assets.order import step_tags
 from batuta_assets.partitions import product_days
+from batuta_assets.quality.standing import Sources, Standing, breaks_metadata, refusal, standing
 from batuta_assets.runtime import Runtime
 from batuta_assets.scope import Scope, fix_batch, scope_of
 from sensors import run_tags
@@ -28,6 +30,7 @@ from sensors.triggers import mark_launched
 
 ROW_RULES = "row_rules"
 STRUCTURE = "structure"
+CONTRACTS = "contracts"
 OWNER = "team:atlas"
 
 
@@ -59,7 +62,10 @@ class Taken:
 
 
 def ingest_asset(
-    asset: CompiledAsset, graph: CompiledGraph, relations: Mapping[str, frozenset[tuple[str, ...]]]
+    asset: CompiledAsset,
+    graph: CompiledGraph,
+    relations: Mapping[str, frozenset[tuple[str, ...]]],
+    contracts: Sources = MappingProxyType({}),
 ) -> dg.AssetsDefinition:
     """The gate of one dataset (`shopify.orders`).
 
@@ -67,10 +73,14 @@ def ingest_asset(
         asset: The compiled asset; its dependency on a source names connector and dataset.
         graph: Products and pipelines.
         relations: Source keys by relation, to tell which row rules concern this dataset.
+        contracts: Source keys by data contract, to tell which of them do.
     """
     _, connector, dataset = asset.use.split(".", 2)
     key = dg.AssetKey(asset.asset_key)
     concerned = sorted(name for name, sources in relations.items() if (connector, dataset) in sources)
+    promised = sorted(
+        n for n, sources in contracts.items() if sources is None or (connector, dataset) in sources
+    )
 
     @dg.multi_asset(
         name="__".join(asset.asset_key),
@@ -94,6 +104,12 @@ def ingest_asset(
                 f"Relations: {', '.join(concerned) or 'none'}.",
             ),
             partitioned_check(STRUCTURE, key, "The last refresh of the marts passed its structural tests."),
+            partitioned_check(
+                CONTRACTS,
+                key,
+                "The product's data keep the contracts of what is made of this dataset, as of the last refresh. "
+                f"Contracts: {', '.join(promised) or 'none'}.",
+            ),
         ],
         partitions_def=product_days,
         op_tags=step_tags(asset, graph),
@@ -119,8 +135,40 @@ def ingest_asset(
             passed=taken.problem is None,
             description=taken.problem or "the last refresh passed",
         )
+        yield contracts_kept(
+            partial(runtime.once, (context.run.run_id, CONTRACTS), partial(_standing, runtime, scope)),
+            *(key, promised),
+        )
 
     return ingest
+
+
+def contracts_kept(
+    read: Callable[[], Standing], key: dg.AssetKey, contracts: Collection[str]
+) -> dg.AssetCheckResult:
+    """Whether a product keeps its data contracts; that it cannot be known is a failure, never silence."""
+    try:
+        found = read()
+    except psycopg.Error as error:
+        return dg.AssetCheckResult(
+            asset_key=key,
+            check_name=CONTRACTS,
+            passed=False,
+            description=f"how the contracts stand could not be read ({type(error).__name__})",
+        )
+    problem = refusal(found, contracts)
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=CONTRACTS,
+        passed=problem is None,
+        description=problem or f"{len(contracts)} contracts are kept",
+        metadata=breaks_metadata(found, contracts),
+    )
+
+
+def _standing(runtime: Runtime, scope: Scope) -> Standing:
+    with runtime.connect("reader") as conn:
+        return standing(conn, scope.product.name)
 
 
 def partitioned_check(name: str, key: dg.AssetKey, description: str) -> dg.AssetCheckSpec:

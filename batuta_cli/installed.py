@@ -15,4 +15,5 @@ def installed_catalog(settings: Settings, progress: Progress) -> Catalog:
     found = locations(settings)
     if not found.manifest.is_file():
         progress("reading the dbt project")
-    return project_catalog(read_manifest(ensure_manifest(found, log=lambda _line: None)))
+    manifest = read_manifest(ensure_manifest(found, log=lambda _line: None))
+    return project_catalog(manifest, found.dbt_project)

@@ -5,14 +5,15 @@ for, and its digest is the run's key, so that asking twice gives one run.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 import dagster as dg
 import psycopg
 
+from batuta.quality.breaks import blocked
 from sensors import run_tags
 from sensors.triggers import Trigger, Window, claim, concerned, mark_launched, requested
 
@@ -68,11 +69,15 @@ class Claims:
     position: TriggerPosition
     closed: str | None
     """Why nothing may run, where something would."""
+    held: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By trigger, which broken data contract it waits for."""
 
     def why_nothing(self) -> str:
         """What to say when there is nothing to launch."""
         if self.closed:
             return f"held back: {', '.join(sorted(self.position.waiting))}: {self.closed}"
+        if self.held:
+            return "held back: " + "; ".join(f"{name}: {why}" for name, why in sorted(self.held.items()))
         if self.position.waiting:
             return f"waiting for the active run of {', '.join(sorted(self.position.waiting))}"
         return f"no event that triggers a pipeline up to batch {self.position.scanned}"
@@ -126,14 +131,21 @@ def claim_due(
     waiting = position.waiting | {t.name for t in (listed if restored else news)}
     candidates = [t for t in listed if t.name in waiting]
     closed = gate(conn) if candidates else None
+    broken = blocked(conn) if candidates and not closed else []
+    held: dict[str, str] = {}
     busy = {(window.pipeline, window.product) for window in taken}
     windows, left = list[Window](), set[str]()
     for trigger in candidates:
         if closed or (trigger.pipeline, trigger.product) in busy or _is_active(instance, trigger):
             left.add(trigger.name)
+        elif (
+            found := next((b for b in broken if b.concerns(trigger.product, trigger.sources)), None)
+        ) is not None:
+            left.add(trigger.name)
+            held[trigger.name] = found.reason
         elif (window := claim(conn, trigger, end, now)) is not None:
             windows.append(window)
-    return Claims(tuple(windows), TriggerPosition(end, frozenset(left)), closed)
+    return Claims(tuple(windows), TriggerPosition(end, frozenset(left)), closed, held)
 
 
 def window_request(window: Window, timezone: str, job: str) -> dg.RunRequest:

@@ -7,7 +7,7 @@ Dagster here.
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -30,6 +30,8 @@ class Trigger:
     product: str
     patterns: tuple[str, ...]
     timezone: str
+    sources: tuple[str, ...] = field(default=(), compare=False)
+    """The datasets its gates let in, as in `shopify/orders`."""
 
     @property
     def name(self) -> str:
@@ -58,7 +60,10 @@ class Window:
 def triggers(graph: CompiledGraph) -> tuple[Trigger, ...]:
     """Every pipeline and product that events start."""
     return tuple(
-        Trigger(pipeline.name, product.name, pipeline.events, product.timezone)
+        Trigger(
+            *(pipeline.name, product.name, pipeline.events, product.timezone),
+            tuple("/".join(dep) for step in pipeline.steps if step.kind == "ingest" for dep in step.deps),
+        )
         for pipeline in graph.pipelines
         if pipeline.events
         for name in pipeline.products

@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from batuta.quality.drift import Built
+
 DATASET_SOURCES: Mapping[str, tuple[str, ...]] = {
     "crm": ("shopify/orders", "shopify/customer_merges", "events/surveys", "events/invitations"),
     "orders": ("shopify/orders", "shopify/order_transactions", "shopify/refunds"),
@@ -123,6 +125,8 @@ class Catalog:
     dataset_sources: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: DATASET_SOURCES)
     text_sources: tuple[str, ...] = TEXT_SOURCES
     """Sources whose texts `vector.embed` reads."""
+    built: Mapping[str, Built] = field(default_factory=dict[str, Built])
+    """What dbt declares of its relations (`batuta_marts.fct_orders`): data contracts are compared with it."""
 
     def skill(self, name: str) -> SkillInfo | None:
         """The implemented skill of that full name."""

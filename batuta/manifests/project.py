@@ -9,6 +9,9 @@ from batuta.manifests.catalog import Catalog
 from batuta.manifests.compiler import Compilation, compile_manifests
 from batuta.manifests.load import Document, load, project_folder
 from batuta.manifests.problems import Position, Problem, errors_in
+from batuta.quality.drift import drift
+from batuta.quality.reading import PROJECT_FOLDER as DATA_CONTRACTS
+from batuta.quality.reading import contract_files, read_contract
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ def check_path(path: Path, catalog: Catalog) -> Checked:
     here = path.resolve()
     found = {
         problem
-        for problem in (*compilation.problems, *wrong_contracts)
+        for problem in (*compilation.problems, *wrong_contracts, *_data_contracts(root, catalog))
         if Path(problem.position.file).resolve().is_relative_to(here)
     }
     return Checked(root, loaded.documents, compilation, offered, tuple(sorted({*loaded.problems, *found})))
@@ -60,6 +63,14 @@ def _contracts(root: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
     return tuple(
         event_type for name in contracts.names for event_type in (name, *contracts.get(name).types)
     ), ()
+
+
+def _data_contracts(root: Path, catalog: Catalog) -> Iterator[Problem]:
+    """What is wrong with the project's own data contracts, in themselves and against what dbt builds."""
+    read = [read_contract(file.read_bytes(), str(file)) for file in contract_files(root / DATA_CONTRACTS)]
+    for item in read:
+        yield from item.problems
+    yield from drift(read, catalog.built, complete=False)
 
 
 def _contract_problems(error: ContractError) -> Iterator[Problem]:

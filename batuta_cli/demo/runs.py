@@ -15,6 +15,7 @@ import psutil
 import psycopg
 
 from batuta.manifests.graph import CompiledGraph
+from batuta.quality.reading import enforced, in_force
 from batuta.settings import Settings
 from batuta.warehouse.connection import DatabaseUnreachable, connect
 from batuta_agents.catalog import catalog
@@ -54,13 +55,19 @@ class Stage:
 def stage(settings: Settings, graph: CompiledGraph, url: str, progress: Progress) -> Iterator[Stage]:
     """Load the code location, open the instance, and end runs that died with an earlier demo or daemon."""
     manifest = read_manifest(locations(settings).manifest)
-    score = Score(graph, manifest, catalog(), settings.docs_address)
+    score = Score(
+        graph,
+        manifest,
+        catalog(),
+        settings.docs_address,
+        data_contracts=enforced(in_force(settings.project, settings.home)),
+    )
     with dg.DagsterInstance.from_config(str(settings.home / "dagster")) as instance:
         for reaped in reap_dead_runs(instance):
             progress(f"ended {reaped}")
         instance.add_dynamic_partitions(str(products.name), [p.name for p in graph.products])
         with _ended_with_database(url):
-            yield Stage(definitions(score), instance, manifest.digest, url, job_names(pipeline_jobs(graph)))
+            yield Stage(definitions(score), instance, score.models, url, job_names(pipeline_jobs(graph)))
 
 
 @contextmanager

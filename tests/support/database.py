@@ -60,16 +60,10 @@ def template(server_url: str) -> Iterator[str]:
     _execute(server_url, "create database {}", name)
     try:
         migrate(with_database(server_url, name))
-        freeze(server_url, name)
+        close(server_url, name)
         yield name
     finally:
         _execute(server_url, "drop database if exists {} with (force)", name)
-
-
-def freeze(server_url: str, name: str) -> None:
-    """Let nobody connect to a database any more, so that others can be made from it."""
-    _execute(server_url, "alter database {} with allow_connections false", name)
-    _end_sessions(server_url, name)
 
 
 @contextmanager
@@ -92,8 +86,9 @@ def _execute(server_url: str, statement: str, *names: str) -> None:
         connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))  # pyright: ignore[reportArgumentType]
 
 
-def _end_sessions(server_url: str, name: str) -> None:
-    """End TimescaleDB's worker of that database, which would keep it from being a template."""
+def close(server_url: str, name: str) -> None:
+    """Let nobody into that database, so that it can be a template; TimescaleDB's worker would be in it again."""
+    _execute(server_url, "alter database {} with allow_connections false", name)
     with psycopg.connect(_maintenance(server_url), autocommit=True) as connection:
         connection.execute(
             "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = %s", (name,)

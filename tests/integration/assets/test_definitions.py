@@ -14,6 +14,7 @@ from batuta.events.types import datasets
 from batuta.manifests.bundle import BundleError, write_bundle
 from batuta.manifests.graph import CompiledGraph
 from batuta.manifests.project import check_path
+from batuta.quality.reading import enforced, load
 from batuta.settings import Settings, get_settings
 from batuta_agents.catalog import catalog as skills
 from batuta_assets.catalog import project_catalog
@@ -37,7 +38,8 @@ def graph() -> CompiledGraph:
 
 @pytest.fixture(scope="module")
 def defs(graph: CompiledGraph) -> dg.Definitions:
-    return definitions(Score(graph, manifest(), skills(), "http://127.0.0.1:8601"))
+    shipped = enforced(load([PROJECT / "dbt_project" / "contracts"]))
+    return definitions(Score(graph, manifest(), skills(), "http://127.0.0.1:8601", data_contracts=shipped))
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +112,18 @@ def test_every_ingest_gate_has_blocking_checks(defs: dg.Definitions, nodes: list
     gates = [node.key for node in nodes if node.group_name == "ingest"]
     assert gates
     for key in gates:
-        for name in ("row_rules", "structure"):
+        for name in ("row_rules", "structure", "contracts"):
             assert asset_graph.get_check_spec(dg.AssetCheckKey(key, name)).blocking
+
+
+def test_every_mart_has_its_contract_a_suite_and_a_promise_of_freshness(defs: dg.Definitions) -> None:
+    asset_graph = defs.resolve_asset_graph()
+    marts = [key for key in asset_graph.materializable_asset_keys if key.path[0] == "marts"]
+    assert len(marts) >= 7
+    for key in marts:
+        assert not asset_graph.get_check_spec(dg.AssetCheckKey(key, "contract")).blocking
+        assert asset_graph.get_check_spec(dg.AssetCheckKey(key, "suite")).blocking
+        assert not asset_graph.get_check_spec(dg.AssetCheckKey(key, "fresh")).blocking
 
 
 def test_there_is_a_job_per_pipeline_and_one_refresh_of_all_of_dbt(
@@ -142,6 +154,7 @@ def test_every_sensor_and_schedule_is_running_and_none_is_added_behind_our_back(
         "due_pipelines",
         "predicted_ltv_due",
         "privacy_requests_sensor",
+        "data_contracts",
     }
     assert set(sensors.values()) == {dg.DefaultSensorStatus.RUNNING}
     schedules = {s.name: s.default_status for s in repository.schedule_defs}

@@ -100,6 +100,24 @@ class Daemon:
         self.instance.report_run_failed(run)
 
 
+def broken(conn: psycopg.Connection[Any], product_name: str, dataset: str, *, mended: bool = False) -> None:
+    """Keep that a contract over a dataset is broken for a product, or is mended."""
+    conn.execute(
+        "insert into batuta.contract_checks values ('fct', '1.0.0', '', now(), 1, null, 1, 1, %s, null) "
+        "on conflict do nothing",
+        ([dataset],),
+    )
+    if mended:
+        conn.execute("update batuta.contract_breaks set mended_at = now()")
+    else:
+        conn.execute(
+            "insert into batuta.contract_breaks values "
+            "('fct', '1.0.0', 'adds_up', %s, 'error', 'rules', now(), 1, now(), 1, '')",
+            (product_name,),
+        )
+    conn.commit()
+
+
 def empty_job(name: str) -> dg.JobDefinition:
     @dg.op(name=f"{name}_nothing")
     def nothing() -> None: ...
@@ -372,3 +390,26 @@ def test_whatever_dies_whenever_each_event_is_taken_by_exactly_one_run(
                             daemon.finish(request)
         taken = [event for request in launched for event in listed(log, request)]
         assert sorted(taken) == [f"{n + 1:03}" for n in range(landed)]
+
+
+def test_a_product_whose_contract_is_broken_waits_and_is_launched_once_it_is_mended(
+    log: psycopg.Connection[Any], database_url: str, instance: dg.DagsterInstance
+) -> None:
+    daemon = Daemon(instance, database_url)
+    daemon.tick()
+    broken(log, "arcsat", "shopify/orders")
+    log_batch(log, [("arcsat", CREATED, "1"), ("loja", CREATED, "2")])
+    assert {r.tags[run_tags.PRODUCT] for r in daemon.tick()} == {"loja"}
+    assert daemon.tick() == []
+    assert "arcsat-review/arcsat: fct is broken: adds_up" in daemon.skipped
+    broken(log, "arcsat", "shopify/orders", mended=True)
+    assert {r.tags[run_tags.PRODUCT] for r in daemon.tick()} == {"arcsat"}
+
+
+def test_a_contract_of_other_data_holds_no_pipeline_back(
+    log: psycopg.Connection[Any], database_url: str, instance: dg.DagsterInstance
+) -> None:
+    daemon = Daemon(instance, database_url)
+    broken(log, "arcsat", "github/releases")
+    log_batch(log, [("arcsat", CREATED, "1")])
+    assert len(daemon.tick()) == 2

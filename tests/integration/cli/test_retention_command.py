@@ -43,7 +43,7 @@ def lived(
         here.land("orders/updated", data.order(LEAVES, NOW, lines=1) | {"admin_graphql_api_id": None})
         dbt(url, tmp_path_factory.mktemp("dbt"), "run")
         name = database_name(url)
-        databases.freeze(database_server, name)
+        databases.close(database_server, name)
         yield name, home
 
 
