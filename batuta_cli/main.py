@@ -55,6 +55,12 @@ COMMANDS: Mapping[str, CommandEntry] = {
     "connectors": CommandEntry(
         "batuta_cli.commands.connectors:connectors", "How accounts at vendors stand; poll or audit one now."
     ),
+    "contracts": CommandEntry(
+        "batuta_cli.commands.contracts:contracts", "Data contracts: list, check, what is broken since when."
+    ),
+    "export": CommandEntry(
+        "batuta_cli.commands.export:export_domain", "Export a data domain under its contract."
+    ),
     "kpi": CommandEntry("batuta_cli.commands.kpi:kpi", "Current KPI values."),
     "env": CommandEntry("batuta_cli.commands.env:env", "Print what psql and dbt need to find the warehouse."),
     "events": CommandEntry("batuta_cli.commands.events:events", "Look at the event log."),
