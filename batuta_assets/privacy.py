@@ -37,7 +37,8 @@ def carry_out(context: dg.OpExecutionContext, runtime: Runtime) -> None:
     with runtime.connect("owner") as conn:
         keys = keys_for(conn, settings.home)
         conn.commit()
-        folders, store = (settings.reports_dir, settings.outbox_dir), open_blobs(settings, keys)
+        folders = (settings.reports_dir, settings.outbox_dir, settings.home / "quality")
+        store = open_blobs(settings, keys)
         done = carry_out_requests(conn, keys, settings.home, runtime.now, store, folders=folders)
     for request in done:
         places = ", ".join(f"{place} {count}" for place, count in (request.counts or {}).items())

@@ -131,9 +131,9 @@ def carry_out_requests(
         clock: Aware UTC time.
         store: Where attachments and media are kept.
         product: Only this product's requests.
-        folders: Where reports and mails lie; by default `reports` and `outbox` of `home`.
+        folders: Where reports, mails and pages lie; by default `reports`, `outbox` and `quality` of `home`.
     """
-    places = folders if folders is not None else (home / "reports", home / "outbox")
+    places = folders if folders is not None else (home / "reports", home / "outbox", home / "quality")
     conn.execute("select pg_advisory_lock(%s)", (_LOCK,))
     conn.commit()
     try:

@@ -100,6 +100,10 @@ def _delete_analyses(conn: psycopg.Connection[Any], product: str) -> dict[str, i
     for table in ("report_deliveries", "reports", "skill_runs"):
         statement = sql.SQL("delete from {} where product = %s").format(sql.Identifier("batuta", table))
         counts[f"batuta.{table}"] = conn.execute(statement, (product,)).rowcount
+    # A break stays, so that its gate does; the rows it shows go.
+    shown = "update batuta.contract_breaks set evidence = '[]' where product = %s and evidence <> '[]'"
+    if cleared := conn.execute(shown, (product,)).rowcount:
+        counts["batuta.contract_breaks"] = cleared
     counts["batuta.blobs"] = conn.execute(
         "delete from batuta.blobs where digest = any(%s)", (sorted(ours - others),)
     ).rowcount

@@ -67,7 +67,8 @@ def run(product: str | None, *, as_json: bool) -> None:
     with _connection(settings, "owner") as conn:
         keys = keys_for(conn, settings.home)
         conn.commit()
-        folders, store = (settings.reports_dir, settings.outbox_dir), open_blobs(settings, keys)
+        folders = (settings.reports_dir, settings.outbox_dir, settings.home / "quality")
+        store = open_blobs(settings, keys)
         done = carry_out_requests(conn, keys, settings.home, _now, store, product=product, folders=folders)
     if as_json:
         click.echo(json.dumps([_document(request) for request in done], ensure_ascii=False))
@@ -96,7 +97,8 @@ def forget(product: str, *, as_json: bool) -> None:
         keys = keys_for(conn, settings.home)
         person: Person = person_known_by(conn, product, values, keys)
         conn.commit()
-        folders, store = (settings.reports_dir, settings.outbox_dir), open_blobs(settings, keys)
+        folders = (settings.reports_dir, settings.outbox_dir, settings.home / "quality")
+        store = open_blobs(settings, keys)
         counts = forget_by_hand(conn, person, keys, settings.home, _now(), folders, store)
     if as_json:
         click.echo(json.dumps(counts))
