@@ -42,6 +42,23 @@ def contracts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, DataContrac
     return {c.name: c for c in enforced(load([PROJECT / "dbt_project" / "contracts"], cache))}
 
 
+WITHOUT_KEYS = """
+do $$
+declare
+    item regclass;
+begin
+    for item in
+        select indexrelid::regclass from pg_index as i join pg_class as c on c.oid = i.indrelid
+        where i.indisunique and c.relnamespace = 'batuta_marts'::regnamespace
+    loop
+        execute format('drop index %s', item);
+    end loop;
+end
+$$
+"""
+"""Takes the unique indexes away that would keep a test from doubling rows."""
+
+
 def spoil(url: str, statement: str, *values: object) -> None:
     """Change the marts behind dbt's back, as the owner."""
     with connect(url, "owner") as conn:

@@ -62,7 +62,7 @@ def test_a_refresh_checks_every_contract_and_tells_the_gates_what_is_broken_for_
 ) -> None:
     spoil(
         company,
-        "update batuta_intermediate.int_orders set gross_sales = -5 where (product, order_id) in "
+        "update batuta_marts.fct_orders set gross_sales = -5 where (product, order_id) in "
         "(select product, order_id from batuta_marts.fct_orders where product = 'lojablock' and is_sale limit 1)",
     )
     result = refreshed(company, home, contracts)

@@ -14,7 +14,7 @@ from batuta.warehouse.connection import Connection, Role, connect
 from batuta_assets.quality.checks import SUITE, suite_checks
 from batuta_assets.quality.suites import suites
 from batuta_assets.runtime import Runtime
-from tests.integration.quality.conftest import spoil
+from tests.integration.quality.conftest import WITHOUT_KEYS, spoil
 
 Contracts = dict[str, DataContract]
 NOW = datetime(2025, 11, 13, 9, 0, tzinfo=UTC)
@@ -38,14 +38,15 @@ SPOILED = {
         """,
     ],
     "fct_refunds": [
+        WITHOUT_KEYS,
         "insert into batuta_marts.fct_refunds select * from batuta_marts.fct_refunds where product = 'arcsat' limit 2",
     ],
     "fct_product_daily": [
         "delete from batuta_marts.fct_product_daily where product = 'arcsat' and business_date = '2025-10-01'",
     ],
-    "kpi_daily": [
-        "update batuta_marts.kpi_daily set unit = 'parsec' where product = 'lojablock' and kpi = 'NPS'",
-        "delete from batuta_marts.kpi_daily where product = 'arcsat'",
+    "dim_customers": [
+        "update batuta_marts.dim_customers set net_sales = net_sales + 1 where product = 'lojablock'",
+        "delete from batuta_marts.dim_customers where product = 'arcsat'",
     ],
 }
 
