@@ -36,20 +36,26 @@ from sensors.factory import add_products
 KEY: Final = ("kpis", "predicted_ltv")
 JOB: Final = "predicted_ltv"
 SENSOR: Final = "predicted_ltv_due"
-MADE_OF: Final = ("dim_customers", "fct_customer_purchases", "fct_orders", "fct_product_daily", "fct_refunds")
-"""The marts a prediction reads."""
+MADE_OF: Final = (
+    "dim_customers",
+    "fct_customer_purchases",
+    "fct_orders",
+    "fct_product_daily",
+    "int_order_changes",
+)
+"""The models a prediction reads."""
 
 
 def prediction_asset(manifest: DbtManifest) -> dg.AssetsDefinition:
     """The asset of predictions, below the marts it reads."""
-    marts = {model.name: model.key for model in manifest.models.values() if model.layer == "marts"}
+    keys = {model.name: model.key for model in manifest.models.values()}
     rules = manifest.sources_of_relations("live")
     purchases = {("shopify", dataset) for dataset in DATASETS}
     concerned = frozenset(name for name, sources in rules.items() if sources & purchases)
 
     @dg.asset(
         key=dg.AssetKey(KEY),
-        deps=[dg.AssetKey(marts[name]) for name in MADE_OF if name in marts],
+        deps=[dg.AssetKey(keys[name]) for name in MADE_OF],
         description="What the customers a product has won by a day are expected to bring in the horizon after it: "
         "BG/NBD for how often they buy, gamma-gamma for what they spend; the mean per customer with its 95 % interval, "
         "or why there is none.",

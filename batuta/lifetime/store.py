@@ -1,7 +1,7 @@
 """Predictions in the warehouse: which are due, the rows they are made of, and where they are kept.
 
-Reads `batuta_marts`, writes `batuta.ltv_predictions`. Importing this imports no statistics: they load when a prediction
-is made.
+Reads the marts and the changes they are made of, writes `batuta.ltv_predictions`. Importing this imports no statistics:
+they load when a prediction is made.
 """
 
 from __future__ import annotations
@@ -249,10 +249,13 @@ with buyers as (
     where product = %(product)s and acquired_on <= %(as_of)s
 ),
 returned as (
-    select orders.customer_key, orders.business_date, sum(refunds.returns) as returns
-    from batuta_marts.fct_refunds as refunds
-    inner join batuta_marts.fct_orders as orders using (product, order_id)
-    where product = %(product)s and refunds.is_booked and refunds.business_date <= %(as_of)s
+    select orders.customer_key, orders.business_date, sum(changes.returns) as returns
+    from buyers
+    inner join batuta_marts.fct_orders as orders
+        on orders.product = %(product)s and orders.customer_key = buyers.customer_key
+    inner join batuta_intermediate.int_order_changes as changes
+        on changes.product = %(product)s and changes.entity = orders.order_id
+    where changes.returns <> 0 and changes.business_date <= %(as_of)s
     group by orders.customer_key, orders.business_date
 ),
 days as (

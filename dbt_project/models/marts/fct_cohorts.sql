@@ -21,44 +21,20 @@ series as (
     group by product
 ),
 
-sold as (
-    select
-        orders.product,
-        orders.customer_key,
-        orders.order_id,
-        orders.business_date,
-        orders.gross_sales - orders.discounts as sales
-    from {{ ref('fct_orders') }} as orders
-    where orders.is_sale
-),
-
-came_back as (
-    select
-        refunds.product,
-        refunds.customer_key,
-        null::text as order_id,
-        refunds.business_date,
-        -refunds.returns as sales
-    from {{ ref('fct_refunds') }} as refunds
-    where refunds.is_booked
-),
-
-facts as (
-    select * from sold
-    union all
-    select * from came_back
-),
-
 months as (
     select
         customers.product,
         customers.cohort_month,
-        greatest({{ months_between('customers.cohort_month', 'facts.business_date') }}, 0) as month_offset,
-        count(distinct facts.customer_key) filter (where facts.order_id is not null) as active_customers,
-        count(facts.order_id) as orders,
-        sum(facts.sales) as net_sales
+        greatest({{ months_between('customers.cohort_month', 'changes.business_date') }}, 0) as month_offset,
+        count(distinct customers.customer_key) filter (where changes.orders > 0) as active_customers,
+        sum(changes.orders) as orders,
+        sum(changes.gross_sales - changes.discounts - changes.returns) as net_sales
     from customers
-    inner join facts on customers.product = facts.product and customers.customer_key = facts.customer_key
+    inner join {{ ref('fct_orders') }} as orders
+        on customers.product = orders.product and customers.customer_key = orders.customer_key
+    inner join {{ ref('int_order_changes') }} as changes
+        on orders.product = changes.product and orders.order_id = changes.entity
+    where orders.is_sale
     group by customers.product, customers.cohort_month, month_offset
 ),
 

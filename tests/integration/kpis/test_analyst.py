@@ -173,7 +173,7 @@ def test_every_cohort_together_has_sold_what_all_customers_have(warehouse: KpiWa
                 where c.acquired_on is not null and c.first_order_date < e.month
             ),
             moved as (
-                select w.product, o.gross_sales - o.discounts as amount
+                select w.product, o.own_gross_sales - o.own_discounts as amount
                 from won as w inner join batuta_marts.fct_orders as o using (product, customer_key)
                 where o.is_sale and o.business_date < w.month
                 union all
