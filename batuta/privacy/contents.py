@@ -54,7 +54,7 @@ def delete_contents(conn: psycopg.Connection[Any], person: Person, store: Conten
 # What was fetched of a WhatsApp message is an event of its own, which names the message and nobody.
 _CONTENTS: Final = """
 with told as materialized (
-    select key, connector, subject, data::text as text from batuta.events
+    select key, connector, subject, data::text as text from batuta.history
     where product = {product} and connector = any({connectors}) and strpos(data::text, 'sha256:') > 0
 ),
 spoken as (select key, connector, subject, text from told where {speaks}),
