@@ -52,20 +52,14 @@ def _expectation(contract: DataContract, rule: Rule) -> dict[str, Any]:
     if rule.limit.is_none and rule.standard is not None:
         kind, arguments = rule.standard
         return {"type": kind, "kwargs": dict(arguments), **around}
-    if rule.limit.is_none and rule.kind == "duplicates":
-        columns = list(key_with_product(rule.columns, by_product=contract.by_product))
-        if len(columns) == 1:
-            return {"type": "expect_column_values_to_be_unique", "kwargs": {"column": columns[0]}, **around}
-        arguments = {"column_list": columns, "ignore_row_if": "never"}
-        return {"type": "expect_compound_columns_to_be_unique", "kwargs": arguments, **around}
     return {"type": ROWS, "kwargs": {"unexpected_rows_query": _unexpected(contract, rule)}, **around}
 
 
 def _unexpected(contract: DataContract, rule: Rule) -> str:
     """The rows, or the products with their counts, that must not be there."""
-    if rule.limit.is_none and rule.kind == "condition":
+    if rule.limit.is_none and rule.kind != "rows":
         shown = ", ".join(f"checked.{identifier(column)}" for column in index_columns(contract))
-        return f"select {shown} from {BATCH} as checked where ({rule.condition})"
+        return f"select {shown} from {BATCH} as checked where ({breaks(contract, rule)})"
     product = f"checked.{identifier(PRODUCT)}" if contract.by_product else f"{literal(COMPANY)}::text"
     counted = "count(*)" if rule.kind == "rows" else f"count(*) filter (where ({breaks(contract, rule)}))"
     grouped = (
