@@ -28,10 +28,10 @@ from batuta.platform.runs import (
 from batuta.platform.storage import measure, measured_on
 from batuta.settings import Settings
 from batuta_assets.compat import fires_between
-from batuta_assets.dbt import REFRESH_LOCK, check_result, check_spec, model_metadata, model_spec
+from batuta_assets.dbt import check_result, check_spec, model_metadata, model_spec
 from batuta_assets.dbt_manifest import PLATFORM, DbtManifest
 from batuta_assets.dbt_run import build
-from batuta_assets.gates import structural_problem
+from batuta_assets.gates import hold_models, structural_problem
 from batuta_assets.locations import locations
 from batuta_assets.run_facts import changed_at, finished_since, run_fact, skills_by_step
 from batuta_assets.runtime import Runtime, connector_to
@@ -159,7 +159,7 @@ def platform_assets(manifest: DbtManifest, graph: CompiledGraph, docs_url: str) 
     def dbt_platform(context: dg.AssetExecutionContext, runtime: Runtime) -> Iterator[Any]:
         with runtime.connect("writer") as conn:
             record(context.instance, conn, graph, runtime.now())
-            conn.execute("select pg_advisory_lock(%s)", (REFRESH_LOCK,))
+            hold_models(conn)
             facts = facts_position(conn)
             conn.commit()
             select = [f"tag:{PLATFORM}"]
