@@ -47,7 +47,7 @@ class Card:
 class PageModel:
     """What the template asks for; each number passes through the ledger."""
 
-    def __init__(self, inputs: ReviewInputs, docs: str | None) -> None:
+    def __init__(self, inputs: ReviewInputs, docs: str | None = None) -> None:
         self.inputs = inputs
         self.docs = docs
         self.locale = inputs.product.locale

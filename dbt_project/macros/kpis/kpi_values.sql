@@ -18,7 +18,14 @@
 {%- endmacro %}
 
 {% macro kpi_values(daily) %}
-with figures as (
+with {{ kpi_figures(daily) }}
+
+{{ kpi_lines() }}
+{% endmacro %}
+
+{# CTEs of the wide daily rows with what several KPIs share. #}
+{% macro kpi_figures(daily) %}
+figures as (
     select
         daily.*,
         products.gross_margin,
@@ -45,7 +52,10 @@ intervals as (
         ) as nps_margin
     from figures
 )
+{% endmacro %}
 
+{# One row per KPI of each row of the CTE `intervals`. #}
+{% macro kpi_lines() %}
 select
     intervals.product,
     intervals.business_date,
