@@ -98,7 +98,7 @@ def _record_due(conn: psycopg.Connection[Any], graph: CompiledGraph, now: dateti
 
 
 @dg.op(description="Measures what is stored, by part, for the day.", out=dg.Out(dg.Nothing))
-def measure_storage(context: dg.OpExecutionContext, runtime: Runtime) -> None:
+def measure_stored(context: dg.OpExecutionContext, runtime: Runtime) -> None:
     """Keep the day's sizes of tables, databases and folders."""
     with runtime.connect("owner") as conn:
         sizes = measure(conn, runtime.database_url(), stored_folders(runtime.settings()), runtime.now())
@@ -115,7 +115,7 @@ def measure_job() -> dg.JobDefinition:
 
     @dg.job(name=MEASURE_JOB, description="Measures what is stored; once a day is enough.")
     def job() -> None:
-        measure_storage()
+        measure_stored()
 
     return job
 
