@@ -23,7 +23,9 @@ from batuta_assets.compat import fires_at
 from batuta_assets.dbt_manifest import PLATFORM, DataTest, DbtManifest, Model
 from batuta_assets.dbt_run import NodeResult, build
 from batuta_assets.gates import (
+    REFRESHED,
     hold_models,
+    made_by,
     raise_horizons,
     record_refresh,
     record_structure,
@@ -105,6 +107,7 @@ def dbt_assets(
             raise_horizons(lock, horizons(due))
             batch = last_batch(lock)
             changed = data_versions(lock, refreshed_batch(lock), batch)
+            anew = everything and made_by(lock, REFRESHED) != manifest.digest
             lock.commit()
             select = [] if everything else _selection(manifest, wanted, tests)
             results = (
@@ -113,6 +116,7 @@ def dbt_assets(
                     runtime.database_url(),
                     select,
                     exclude=() if select else (f"tag:{PLATFORM}",),
+                    anew=anew,
                     log=context.log.info,
                 )
                 if everything or select
@@ -142,10 +146,11 @@ def dbt_assets(
             if everything or failed:
                 record_structure(lock, failed, context.run.run_id)
             if everything and not failed:
-                record_refresh(lock, batch, digest)
+                record_refresh(lock, batch, digest, manifest.digest)
             lock.commit()
-            built = [r for r in results if r.ok and r.unique_id in wanted]
-            counts = row_counts(lock, [manifest.models[r.unique_id] for r in built])
+        built = [r for r in results if r.ok and r.unique_id in wanted]
+        with runtime.connect("reader") as reader:
+            counts = row_counts(reader, [manifest.models[r.unique_id] for r in built])
         lineage = read_lineage(manifest.path)
         for result in built:
             model = manifest.models[result.unique_id]

@@ -58,11 +58,13 @@ def build(
     select: Sequence[str] = (),
     *,
     exclude: Sequence[str] = (),
+    anew: bool = False,
     log: Callable[[str], None],
 ) -> list[NodeResult]:
     """Build and test the selected nodes, all of them by default; one line to `log` per finished node.
 
-    Unit tests are left to the checks on every change: they say nothing about data.
+    Unit tests are left to the checks on every change: they say nothing about data. With `anew` tables are made from
+    nothing: what is recorded was made by other models, and need not even have the same columns.
 
     Raises:
         DbtFailed: dbt did not get to the nodes.
@@ -72,6 +74,8 @@ def build(
         arguments += ["--select", *select]
     if exclude:
         arguments += ["--exclude", *exclude]
+    if anew:
+        arguments += ["--full-refresh"]
     return _invoke(found, arguments, dbt_environment(url), log)
 
 

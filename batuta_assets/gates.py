@@ -63,9 +63,15 @@ def refreshed_batch(conn: psycopg.Connection[Any]) -> int:
     return 0 if position is None else int(position["batch"])
 
 
-def record_refresh(conn: psycopg.Connection[Any], batch: int, models: str) -> None:
-    """Keep up to which batch, and by which models, the marts are refreshed."""
-    move_cursor(conn, REFRESHED, {"batch": batch, "models": models})
+def made_by(conn: psycopg.Connection[Any], consumer: str) -> str | None:
+    """The dbt models (by digest) that made what a refresh last left; None where nobody knows."""
+    position: Mapping[str, Any] | None = get_cursor(conn, consumer)
+    return None if position is None else position.get("made_by")
+
+
+def record_refresh(conn: psycopg.Connection[Any], batch: int, models: str, made_by: str) -> None:
+    """Keep up to which batch the marts are refreshed, by what: models and contracts together, and models alone."""
+    move_cursor(conn, REFRESHED, {"batch": batch, "models": models, "made_by": made_by})
 
 
 def hold_models(conn: psycopg.Connection[Any]) -> None:

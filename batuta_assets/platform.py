@@ -31,7 +31,7 @@ from batuta_assets.compat import fires_between
 from batuta_assets.dbt import check_result, check_spec, model_metadata, model_spec
 from batuta_assets.dbt_manifest import PLATFORM, DbtManifest
 from batuta_assets.dbt_run import build
-from batuta_assets.gates import hold_models, structural_problem
+from batuta_assets.gates import hold_models, made_by, structural_problem
 from batuta_assets.locations import locations
 from batuta_assets.run_facts import changed_at, finished_since, run_fact, skills_by_step
 from batuta_assets.runtime import Runtime, connector_to
@@ -161,14 +161,17 @@ def platform_assets(manifest: DbtManifest, graph: CompiledGraph, docs_url: str) 
             record(context.instance, conn, graph, runtime.now())
             hold_models(conn)
             facts = facts_position(conn)
+            anew = made_by(conn, REFRESH_JOB) != manifest.digest
             conn.commit()
             select = [f"tag:{PLATFORM}"]
             results = build(
-                locations(runtime.settings()), runtime.database_url(), select, log=context.log.info
+                locations(runtime.settings()), runtime.database_url(), select, anew=anew, log=context.log.info
             )
             failed = sorted(manifest.node_name(r.unique_id) for r in results if not r.ok)
             if not failed:
-                move_cursor(conn, REFRESH_JOB, {"facts": facts, "models": manifest.digest})
+                move_cursor(
+                    conn, REFRESH_JOB, {"facts": facts, "models": manifest.digest, "made_by": manifest.digest}
+                )
             conn.commit()
         for result in (r for r in results if r.unique_id in models and r.ok):
             yield dg.MaterializeResult(

@@ -234,7 +234,7 @@ def test_a_horizon_moves_on_and_never_back(database_url: str) -> None:
 def test_the_marts_are_refreshed_until_something_lands_or_a_model_changes(database_url: str) -> None:
     with connect(database_url, "owner") as conn:
         assert not is_refreshed(conn, "models")
-        record_refresh(conn, log_batch(conn, [("good", CREATED, "1")]), "models")
+        record_refresh(conn, log_batch(conn, [("good", CREATED, "1")]), "models", "manifest")
         assert is_refreshed(conn, "models")
         assert not is_refreshed(conn, "other models")
         log_batch(conn, [("good", CREATED, "2")])

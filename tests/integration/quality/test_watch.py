@@ -40,7 +40,7 @@ def looked(url: str, home: Path, contracts: Contracts) -> dict[str, dg.AssetChec
 
 def refreshed(url: str) -> None:
     with connect(url, "writer") as conn:
-        record_refresh(conn, last_batch(conn), "models")
+        record_refresh(conn, last_batch(conn), "models", "manifest")
         conn.commit()
 
 
