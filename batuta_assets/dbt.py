@@ -25,7 +25,7 @@ from batuta_assets.dbt_run import NodeResult, build
 from batuta_assets.gates import (
     REFRESHED,
     hold_models,
-    made_by,
+    models_of,
     raise_horizons,
     record_refresh,
     record_structure,
@@ -43,6 +43,7 @@ from batuta_assets.quality.standing import (
     due_contracts,
     hold,
     marts_digest,
+    product_contracts,
 )
 from batuta_assets.runtime import Runtime
 from batuta_assets.sources import freshness
@@ -77,9 +78,10 @@ def dbt_assets(
     """Every model, test and contract of the project that is not about the platform, as one step that can be subset."""
     models = {u: model for u, model in manifest.models.items() if not model.about_platform}
     keys = {unique_id: dg.AssetKey(model.key) for unique_id, model in models.items()}
+    own = product_contracts(contracts, manifest)
     told = [test for test in manifest.tests.values() if test.model in models]
     checks = {dg.AssetCheckKey(keys[t.model], check_name(t)): t for t in told}
-    promised = {name: key for name, key in contract_keys(contracts, manifest).items() if key in keys.values()}
+    promised = contract_keys(own, manifest)
     sources, digest = contract_sources(contracts, manifest), marts_digest(manifest, contracts)
     fresh = table_freshness(graph)
 
@@ -90,7 +92,7 @@ def dbt_assets(
             *(check_spec(test, keys) for test in told),
             *(
                 contract_spec(contract, promised[contract.name])
-                for contract in contracts
+                for contract in own
                 if contract.name in promised
             ),
         ],
@@ -107,7 +109,7 @@ def dbt_assets(
             raise_horizons(lock, horizons(due))
             batch = last_batch(lock)
             changed = data_versions(lock, refreshed_batch(lock), batch)
-            anew = everything and made_by(lock, REFRESHED) != manifest.digest
+            anew = everything and models_of(lock, REFRESHED) != manifest.digest
             lock.commit()
             select = [] if everything else _selection(manifest, wanted, tests)
             results = (
@@ -125,7 +127,7 @@ def dbt_assets(
             failed = sorted(manifest.node_name(r.unique_id) for r in results if not r.ok)
             stale = {keys[r.unique_id] for r in results if not r.ok and r.unique_id in keys}
             asked = due_contracts(
-                contracts,
+                own,
                 promised,
                 context.selected_asset_keys - stale,
                 context.selected_asset_check_keys,
@@ -175,6 +177,11 @@ def dbt_assets(
             raise dg.Failure(description=failure_text(failed, missing, due, due_at), allow_retries=False)
 
     return dbt_build
+
+
+def made_by(step: dg.AssetsDefinition) -> dg.AssetSelection:
+    """What a step makes and checks itself; the slow checks of others on its assets have jobs of their own."""
+    return dg.AssetSelection.assets(*step.keys).without_checks() | dg.AssetSelection.checks(*step.check_keys)
 
 
 def table_freshness(graph: CompiledGraph) -> dg.FreshnessPolicy | None:

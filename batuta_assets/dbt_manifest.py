@@ -164,6 +164,7 @@ def _digest(document: Mapping[str, Any]) -> str:
 
 def _model(node: Mapping[str, Any]) -> Model:
     config = node["config"]
+    types = config.get("column_types") or {}
     layer = config.get("schema") or node["fqn"][1]
     meta = _meta(node).get("dagster", {})
     return Model(
@@ -175,7 +176,7 @@ def _model(node: Mapping[str, Any]) -> Model:
         description=node.get("description") or "",
         materialized=config["materialized"],
         columns=tuple(
-            Column(name, column.get("data_type") or "", column.get("description") or "")
+            Column(name, column.get("data_type") or types.get(name, ""), column.get("description") or "")
             for name, column in node["columns"].items()
         ),
         depends_on=tuple(node["depends_on"].get("nodes", ())),
@@ -184,7 +185,10 @@ def _model(node: Mapping[str, Any]) -> Model:
         digest=node["checksum"]["checksum"][:16],
         about_platform=PLATFORM in config.get("tags", ()),
         declared_in=str(node.get("patch_path") or "").partition("://")[2],
-        enforced=bool(config.get("contract", {}).get("enforced")),
+        # A seed has no contract in dbt; its column types are what its table is made with.
+        enforced=node["columns"].keys() <= types.keys()
+        if node["resource_type"] == "seed"
+        else bool(config.get("contract", {}).get("enforced")),
     )
 
 

@@ -63,7 +63,7 @@ def refreshed_batch(conn: psycopg.Connection[Any]) -> int:
     return 0 if position is None else int(position["batch"])
 
 
-def made_by(conn: psycopg.Connection[Any], consumer: str) -> str | None:
+def models_of(conn: psycopg.Connection[Any], consumer: str) -> str | None:
     """The dbt models (by digest) that made what a refresh last left; None where nobody knows."""
     position: Mapping[str, Any] | None = get_cursor(conn, consumer)
     return None if position is None else position.get("made_by")

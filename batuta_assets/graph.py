@@ -30,6 +30,7 @@ from batuta_assets.platform import (
     hourly_platform_refresh,
     measure_job,
     platform_assets,
+    platform_digest,
     platform_sensor,
     refresh_platform_job,
 )
@@ -37,7 +38,7 @@ from batuta_assets.predictions import prediction_asset, prediction_job, predicti
 from batuta_assets.privacy import privacy_job, privacy_sensor
 from batuta_assets.published import DefinitionOf, definition_of, unchanged
 from batuta_assets.quality.checks import quality_job, quality_sensor, suite_checks, watch_checks
-from batuta_assets.quality.standing import contract_keys, contract_sources, marts_digest
+from batuta_assets.quality.standing import contract_keys, contract_sources, marts_digest, platform_contracts
 from batuta_assets.reports import report_asset
 from batuta_assets.retention import daily_retention, retention_job
 from batuta_assets.runtime import Runtime, connector_to, warehouse_url
@@ -83,13 +84,13 @@ def definitions(score: Score, runtime: Runtime | None = None) -> dg.Definitions:
     refresh = refresh_job(dbt)
     jobs = [pipeline_job(job) for job in pipeline_jobs(score.graph)]
     privacy, prediction, retention = privacy_job(), prediction_job(), retention_job(score.graph)
-    platform, measuring = platform_assets(score.manifest, score.graph, score.docs_url), measure_job()
+    platform = platform_assets(score.manifest, score.graph, score.docs_url, score.data_contracts)
+    measuring = measure_job()
     refresh_platform = refresh_platform_job(platform)
     promised = contract_keys(score.data_contracts, score.manifest)
-    quality = [
-        *([suite_checks(score.data_contracts, promised)] if promised else []),
-        *watch_checks(score.data_contracts, promised),
-    ]
+    apart = {contract.name for contract in platform_contracts(score.data_contracts, score.manifest)}
+    watching = watch_checks(score.data_contracts, promised, apart)
+    quality = [*([suite_checks(score.data_contracts, promised)] if promised else []), *watching]
     looked_after = quality_job(quality)
     return dg.Definitions(
         assets=[
@@ -114,7 +115,7 @@ def definitions(score: Score, runtime: Runtime | None = None) -> dg.Definitions:
         schedules=[
             *due_schedules(score.graph, refresh),
             hourly_refresh(refresh, score.models),
-            hourly_platform_refresh(refresh_platform, score.manifest.digest),
+            hourly_platform_refresh(refresh_platform, platform_digest(score.manifest, score.data_contracts)),
             daily_retention(retention),
         ],
         sensors=[
@@ -122,7 +123,12 @@ def definitions(score: Score, runtime: Runtime | None = None) -> dg.Definitions:
             prediction_sensor(score.graph, refresh, prediction, get_settings),
             privacy_sensor(privacy),
             platform_sensor(score.graph, measuring),
-            quality_sensor(looked_after, score.data_contracts, promised),
+            quality_sensor(
+                looked_after,
+                *(score.data_contracts, promised),
+                platform=apart,
+                watched=[key for definition in watching for key in definition.check_keys],
+            ),
         ],
         resources={"runtime": runtime or Runtime()},
         executor=dg.in_process_executor,

@@ -12,6 +12,7 @@ import dagster as dg
 
 from batuta.landing.reader import last_batch
 from batuta.manifests.graph import CompiledGraph, CompiledPipeline
+from batuta_assets.dbt import made_by
 from batuta_assets.gates import is_refreshed
 from batuta_assets.partitions import product_and_day, product_days
 from batuta_assets.runtime import connector_to
@@ -59,7 +60,7 @@ def refresh_job(dbt: dg.AssetsDefinition) -> Job:
     """The one refresh of all dbt models and tests."""
     return dg.define_asset_job(
         run_tags.REFRESH_JOB,
-        selection=dg.AssetSelection.assets(*dbt.keys),
+        selection=made_by(dbt),
         description="Builds and tests every dbt model, incrementally.",
         tags=run_tags.refresh_tags(),
         executor_def=dg.in_process_executor,

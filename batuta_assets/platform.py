@@ -5,7 +5,7 @@ once, whoever ended them. The platform's models are refreshed by a job of their 
 no product.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -26,13 +26,27 @@ from batuta.platform.runs import (
     unrecorded,
 )
 from batuta.platform.storage import measure, measured_on
+from batuta.quality.contract import DataContract
 from batuta.settings import Settings
 from batuta_assets.compat import fires_between
-from batuta_assets.dbt import check_result, check_spec, model_metadata, model_spec
+from batuta_assets.dbt import check_result, check_spec, made_by, model_metadata, model_spec
 from batuta_assets.dbt_manifest import PLATFORM, DbtManifest
 from batuta_assets.dbt_run import build
-from batuta_assets.gates import hold_models, made_by, structural_problem
+from batuta_assets.gates import hold_models, models_of, structural_problem
 from batuta_assets.locations import locations
+from batuta_assets.quality.checks import JOB as QUALITY_JOB
+from batuta_assets.quality.checks import PLATFORM_REFRESHED
+from batuta_assets.quality.standing import (
+    CONTRACT,
+    check_of,
+    contract_keys,
+    contract_result,
+    contract_sources,
+    contract_spec,
+    hold,
+    marts_digest,
+    platform_contracts,
+)
 from batuta_assets.run_facts import changed_at, finished_since, run_fact, skills_by_step
 from batuta_assets.runtime import Runtime, connector_to
 from sensors import run_tags
@@ -40,7 +54,7 @@ from sensors.factory import Connect
 
 Job: TypeAlias = Any
 
-REFRESH_JOB: Final = "refresh_platform"
+REFRESH_JOB: Final = PLATFORM_REFRESHED
 MEASURE_JOB: Final = "measure_storage"
 LOOK_S: Final = 60
 RUNS_A_LOOK: Final = 200
@@ -145,33 +159,51 @@ def platform_sensor(
     return look
 
 
-def platform_assets(manifest: DbtManifest, graph: CompiledGraph, docs_url: str) -> dg.AssetsDefinition:
-    """Every model and test about the platform itself, as one step."""
+def platform_assets(
+    manifest: DbtManifest, graph: CompiledGraph, docs_url: str, contracts: Sequence[DataContract] = ()
+) -> dg.AssetsDefinition:
+    """Every model, test and contract about the platform itself, as one step; `contracts` are all there are."""
     models = {u: model for u, model in manifest.models.items() if model.about_platform}
     keys = {unique_id: dg.AssetKey(model.key) for unique_id, model in manifest.models.items()}
     tests = {u: test for u, test in manifest.tests.items() if test.model in models}
+    own = platform_contracts(contracts, manifest)
+    promised, sources = contract_keys(own, manifest), contract_sources(own, manifest)
+    digest = platform_digest(manifest, contracts)
 
     @dg.multi_asset(
         name="dbt_platform",
         specs=[model_spec(model, manifest, docs_url) for model in models.values()],
-        check_specs=[check_spec(test, keys) for test in tests.values()],
+        check_specs=[
+            *(check_spec(test, keys) for test in tests.values()),
+            *(contract_spec(contract, promised[contract.name]) for contract in own),
+        ],
     )
     def dbt_platform(context: dg.AssetExecutionContext, runtime: Runtime) -> Iterator[Any]:
         with runtime.connect("writer") as conn:
             record(context.instance, conn, graph, runtime.now())
             hold_models(conn)
             facts = facts_position(conn)
-            anew = made_by(conn, REFRESH_JOB) != manifest.digest
+            anew = models_of(conn, REFRESH_JOB) != manifest.digest
             conn.commit()
             select = [f"tag:{PLATFORM}"]
             results = build(
                 locations(runtime.settings()), runtime.database_url(), select, anew=anew, log=context.log.info
             )
             failed = sorted(manifest.node_name(r.unique_id) for r in results if not r.ok)
-            if not failed:
-                move_cursor(
-                    conn, REFRESH_JOB, {"facts": facts, "models": manifest.digest, "made_by": manifest.digest}
+            stale = {keys[r.unique_id] for r in results if not r.ok and r.unique_id in models}
+            try:
+                outcomes = hold(
+                    runtime,
+                    [contract for contract in own if promised[contract.name] not in stale],
+                    batch=facts[-1],
+                    run_id=context.run.run_id,
+                    sources=sources,
                 )
+            except psycopg.Error as error:
+                outcomes = []
+                failed.append(f"the check of data contracts ({' '.join(str(error).split())})")
+            if not failed:
+                move_cursor(conn, REFRESH_JOB, {"facts": facts, "models": digest, "made_by": manifest.digest})
             conn.commit()
         for result in (r for r in results if r.unique_id in models and r.ok):
             yield dg.MaterializeResult(
@@ -180,17 +212,25 @@ def platform_assets(manifest: DbtManifest, graph: CompiledGraph, docs_url: str) 
         for result in (r for r in results if r.unique_id in tests):
             test = tests[result.unique_id]
             yield check_result(test, keys[test.model], result)
+        for outcome in outcomes:
+            contract = outcome.contract
+            yield contract_result(outcome, check_of(contract, promised[contract.name], CONTRACT))
         if failed:
             raise dg.Failure(description=f"dbt failed on {', '.join(failed)}.", allow_retries=False)
 
     return dbt_platform
 
 
+def platform_digest(manifest: DbtManifest, contracts: Sequence[DataContract]) -> str:
+    """Digest of all that a refresh of the platform's models makes and holds to."""
+    return marts_digest(manifest, platform_contracts(contracts, manifest))
+
+
 def refresh_platform_job(dbt: dg.AssetsDefinition) -> Job:
     """The refresh of the models about the platform; never beside that of the marts."""
     return dg.define_asset_job(
         REFRESH_JOB,
-        selection=dg.AssetSelection.assets(*dbt.keys),
+        selection=made_by(dbt),
         description="Builds and tests the models about the platform itself.",
         tags=run_tags.refresh_tags(),
         executor_def=dg.in_process_executor,
@@ -228,14 +268,17 @@ def hourly_platform_refresh(
 
 
 def facts_position(conn: psycopg.Connection[Any]) -> list[Any]:
-    """How far the facts about the platform reach, its own refreshes aside; the last batch stands at the end."""
-    row = conn.execute(_POSITION, (REFRESH_JOB,)).fetchone()
+    """How far the facts about the platform reach; the last batch stands at the end.
+
+    Its own refreshes are left out, and the suites that follow them: each would be a reason for the next one.
+    """
+    row = conn.execute(_POSITION, ([REFRESH_JOB, QUALITY_JOB],)).fetchone()
     return list(row) if row else []
 
 
 _POSITION: Final = """
 select
-    (select coalesce(max(number), 0) from batuta.pipeline_runs where job <> %s),
+    (select coalesce(max(number), 0) from batuta.pipeline_runs where job <> all(%s)),
     (select count(*) from batuta.due_publications),
     (select coalesce(sum(polls + deliveries), 0)::bigint from batuta.connector_hours),
     (select coalesce(max(measured_at)::text, '') from batuta.storage_days),

@@ -133,9 +133,10 @@ class Blocked:
     reason: str
 
     def concerns(self, product: str, sources: Collection[str]) -> bool:
-        """Whether it holds back what is made of these sources of a product."""
+        """Whether it holds back what is made of these sources of a product; without sources it holds back nothing."""
         same = self.product in {COMPANY, product}
-        return same and (self.sources is None or not sources or bool(set(self.sources) & set(sources)))
+        made_of = self.sources is None or (bool(self.sources) and not sources)
+        return same and (made_of or bool(set(self.sources or ()) & set(sources)))
 
 
 def blocked(conn: psycopg.Connection[Any]) -> list[Blocked]:

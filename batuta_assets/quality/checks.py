@@ -6,7 +6,7 @@ closes does not wait for them (`standing.py`). Odd and late data are warnings an
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -27,6 +27,8 @@ from sensors.factory import Connect
 from sensors.liveness.evaluate import ACCOUNTS
 
 JOB: Final = "data_quality"
+PLATFORM_REFRESHED: Final = "refresh_platform"
+"""Where the refresh of the platform's models keeps how far it is."""
 SUITE: Final = "suite"
 DAYS: Final = "odd_days"
 VALUES: Final = "odd_values"
@@ -91,9 +93,12 @@ def keep(runtime: Runtime, outcome: Outcome, batch: int, run_id: str) -> None:
 
 
 def watch_checks(
-    contracts: Sequence[DataContract], keys: Mapping[str, dg.AssetKey]
+    contracts: Sequence[DataContract], keys: Mapping[str, dg.AssetKey], platform: Collection[str] = ()
 ) -> list[dg.AssetChecksDefinition]:
-    """The warnings: days and values of the marts, volume of each connector, freshness of each contract."""
+    """The warnings: days and values of the marts, volume of each connector, freshness of each contract.
+
+    `platform` names the contracts about the platform, which are as fresh as its own refresh.
+    """
     marts = set(keys.values())
     promised = {check_of(c, keys[c.name], FRESH): c for c in contracts if c.name in keys and c.fresh_within}
     methods: dict[dg.AssetCheckKey, str] = {
@@ -113,7 +118,7 @@ def watch_checks(
     ) -> Iterator[dg.AssetCheckResult]:
         now = runtime.now()
         with runtime.connect("reader") as conn:
-            ages = watch.late(conn, list(promised.values()), refreshed_to(conn), now)
+            ages = _ages(conn, list(promised.values()), platform, now)
             for check in (c for c in methods if c in context.selected_asset_check_keys):
                 if check in promised:
                     yield _late_result(promised[check], check, ages.get(promised[check].name))
@@ -133,6 +138,25 @@ def refreshed_to(conn: psycopg.Connection[Any]) -> int:
     """The last batch that the marts take in."""
     position = get_cursor(conn, REFRESHED)
     return int(position["batch"]) if position is not None else 0
+
+
+def platform_refreshed_to(conn: psycopg.Connection[Any]) -> int:
+    """The last batch that the models about the platform take in."""
+    position = get_cursor(conn, PLATFORM_REFRESHED)
+    return int(position["facts"][-1]) if position is not None else 0
+
+
+def _ages(
+    conn: psycopg.Connection[Any],
+    contracts: Sequence[DataContract],
+    platform: Collection[str],
+    now: datetime,
+) -> dict[str, timedelta]:
+    """The contracts whose freshness is broken, each by the refresh that it belongs to."""
+    own = [contract for contract in contracts if contract.name in platform]
+    marts = [contract for contract in contracts if contract.name not in platform]
+    found = watch.late(conn, marts, refreshed_to(conn), now)
+    return found | watch.late(conn, own, platform_refreshed_to(conn), now)
 
 
 def quality_job(checks: Sequence[dg.AssetChecksDefinition]) -> Any:
@@ -175,9 +199,22 @@ def quality_sensor(
     contracts: Sequence[DataContract],
     keys: Mapping[str, dg.AssetKey],
     connect: Connect | None = None,
+    *,
+    platform: Collection[str] = (),
+    watched: Sequence[dg.AssetCheckKey] = (),
 ) -> dg.SensorDefinition:
-    """Asks for the suites after each refresh, and says when a mart is late: that shows when nothing runs."""
+    """Asks for the suites after each refresh, and says when a mart is late: that shows when nothing runs.
+
+    Args:
+        job: Has all checks; a run of it has those of what was refreshed.
+        contracts: Those the data are held to.
+        keys: Their relations.
+        connect: Opens the warehouse.
+        platform: The contracts about the platform; they are refreshed apart.
+        watched: What is looked at after each refresh of the marts, besides the suites.
+    """
     opened = connect or connector_to("reader")
+    suites = {c.name: check_of(c, keys[c.name], SUITE) for c in contracts if c.name in keys}
     promised = [c for c in contracts if c.name in keys and c.fresh_within is not None]
 
     @dg.sensor(
@@ -190,12 +227,14 @@ def quality_sensor(
     def data_contracts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         position, now = Position.parse(context.cursor), Runtime().now()
         with opened() as conn:
-            newest = max((last.checked_at for last in last_checks(conn)), default=None)
-            ages = watch.late(conn, promised, refreshed_to(conn), now)
-        checked_at = newest.isoformat() if newest else ""
-        requests = (
-            [dg.RunRequest(run_key=f"quality-{checked_at}")] if checked_at > position.checked_at else []
-        )
+            checks = last_checks(conn)
+            ages = _ages(conn, promised, platform, now)
+        checked_at = max((last.checked_at.isoformat() for last in checks), default="")
+        fresh = {last.contract for last in checks if last.checked_at.isoformat() > position.checked_at}
+        due = [suites[name] for name in sorted(fresh & suites.keys())]
+        if fresh - set(platform):
+            due += watched
+        requests = [dg.RunRequest(run_key=f"quality-{checked_at}", asset_check_keys=due)] if due else []
         news = [c for c in promised if _is_news(position, c.name, c.name not in ages, now)]
         said = {**position.said, **{c.name: (c.name not in ages, now.isoformat()) for c in news}}
         return dg.SensorResult(
@@ -275,7 +314,7 @@ def _late_text(contract: DataContract, age: timedelta | None) -> str:
         return f"all that landed more than {contract.fresh_within} ago is in {contract.relation}"
     return (
         f"{contract.relation} does not have what landed {timedelta(seconds=int(age.total_seconds()))} ago; "
-        f"{contract.reference} promises {contract.fresh_within}. Run refresh_marts, or see why it fails."
+        f"{contract.reference} promises {contract.fresh_within}. Refresh it, or see why that fails."
     )
 
 

@@ -52,6 +52,22 @@ def contract_keys(contracts: Iterable[DataContract], manifest: DbtManifest) -> d
     return {c.name: keys[c.relation] for c in contracts if c.relation in keys}
 
 
+def platform_contracts(contracts: Iterable[DataContract], manifest: DbtManifest) -> list[DataContract]:
+    """The contracts of relations about the platform itself: refreshed apart, and no gate of any product's."""
+    relations = _platform_relations(manifest)
+    return [contract for contract in contracts if contract.relation in relations]
+
+
+def product_contracts(contracts: Iterable[DataContract], manifest: DbtManifest) -> list[DataContract]:
+    """All the others: what a refresh of the marts is held to."""
+    relations = _platform_relations(manifest)
+    return [contract for contract in contracts if contract.relation not in relations]
+
+
+def _platform_relations(manifest: DbtManifest) -> set[str]:
+    return {model.relation for model in manifest.models.values() if model.about_platform}
+
+
 def check_of(contract: DataContract, key: dg.AssetKey, kind: str) -> dg.AssetCheckKey:
     """A contract's check on its relation: `contract`, or `contract_<name>` where it is not the relation's own."""
     own = contract.name == key.path[-1]
@@ -59,8 +75,11 @@ def check_of(contract: DataContract, key: dg.AssetKey, kind: str) -> dg.AssetChe
 
 
 def contract_sources(contracts: Iterable[DataContract], manifest: DbtManifest) -> Sources:
-    """The sources below each contract."""
-    known = {model.relation: manifest.source_keys[unique_id] for unique_id, model in manifest.models.items()}
+    """The sources below each contract; none for the platform's own, None for what is made of no source at all."""
+    known = {
+        model.relation: frozenset() if model.about_platform else manifest.source_keys[unique_id] or None
+        for unique_id, model in manifest.models.items()
+    }
     return {c.name: known.get(c.relation) for c in contracts}
 
 
