@@ -42,7 +42,7 @@ left join lateral (
     where
         known.resource = used.resource
         and known.valid_from <= used.day
-        and coalesce(known.model, used.model) = used.model
-    order by known.model is null, known.valid_from desc
+        and known.model in (used.model, '*')
+    order by known.model = '*', known.valid_from desc
     limit 1
 ) as prices on true
