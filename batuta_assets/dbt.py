@@ -109,7 +109,7 @@ def dbt_assets(
             raise_horizons(lock, horizons(due))
             batch = last_batch(lock)
             changed = data_versions(lock, refreshed_batch(lock), batch)
-            anew = everything and models_of(lock, REFRESHED) != manifest.digest
+            anew = everything and models_of(lock, REFRESHED) not in {None, manifest.digest}
             lock.commit()
             select = [] if everything else _selection(manifest, wanted, tests)
             results = (
@@ -151,19 +151,7 @@ def dbt_assets(
                 record_refresh(lock, batch, digest, manifest.digest)
             lock.commit()
         built = [r for r in results if r.ok and r.unique_id in wanted]
-        with runtime.connect("reader") as reader:
-            counts = row_counts(reader, [manifest.models[r.unique_id] for r in built])
-        lineage = read_lineage(manifest.path)
-        for result in built:
-            model = manifest.models[result.unique_id]
-            yield dg.MaterializeResult(
-                asset_key=keys[model.unique_id],
-                data_version=dg.DataVersion(f"{model.digest}-{batch}"),
-                metadata={
-                    **model_metadata(result, batch, changed),
-                    **table_metadata(counts.get(model.relation), lineage.get(model.unique_id), manifest),
-                },
-            )
+        yield from materialized(runtime, manifest, built, batch, changed)
         seen = {result.unique_id: result for result in results}
         for test in (t for u, t in tests.items() if u in seen):
             yield check_result(test, keys[test.model], seen[test.unique_id])
@@ -191,6 +179,29 @@ def table_freshness(graph: CompiledGraph) -> dg.FreshnessPolicy | None:
     """
     daily = any(clock.cron.split()[2:] == ["*", "*", "*"] for clock in clocks(graph))
     return freshness(FRESH_WITHIN) if daily else None
+
+
+def materialized(
+    runtime: Runtime,
+    manifest: DbtManifest,
+    built: Sequence[NodeResult],
+    batch: int,
+    changed: Mapping[str, int],
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """What Dagster is told of the models that were built: rows, lineage, and the products whose data changed."""
+    with runtime.connect("reader") as reader:
+        counts = row_counts(reader, [manifest.models[r.unique_id] for r in built])
+    lineage = read_lineage(manifest.path)
+    for result in built:
+        model = manifest.models[result.unique_id]
+        yield dg.MaterializeResult(
+            asset_key=dg.AssetKey(model.key),
+            data_version=dg.DataVersion(f"{model.digest}-{batch}"),
+            metadata={
+                **model_metadata(result, batch, changed),
+                **table_metadata(counts.get(model.relation), lineage.get(model.unique_id), manifest),
+            },
+        )
 
 
 def model_spec(

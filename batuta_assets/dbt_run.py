@@ -75,7 +75,8 @@ def build(
     if exclude:
         arguments += ["--exclude", *exclude]
     if anew:
-        arguments += ["--full-refresh"]
+        # Views that go with what they stand on lock one another: two at a time may wait for each other for good.
+        arguments += ["--full-refresh", "--threads", "1"]
     return _invoke(found, arguments, dbt_environment(url), log)
 
 

@@ -66,7 +66,7 @@ def refreshed_batch(conn: psycopg.Connection[Any]) -> int:
 def models_of(conn: psycopg.Connection[Any], consumer: str) -> str | None:
     """The dbt models (by digest) that made what a refresh last left; None where nobody knows."""
     position: Mapping[str, Any] | None = get_cursor(conn, consumer)
-    return None if position is None else position.get("made_by")
+    return None if position is None else str(position.get("made_by", ""))
 
 
 def record_refresh(conn: psycopg.Connection[Any], batch: int, models: str, made_by: str) -> None:

@@ -183,7 +183,7 @@ def platform_assets(
             record(context.instance, conn, graph, runtime.now())
             hold_models(conn)
             facts = facts_position(conn)
-            anew = models_of(conn, REFRESH_JOB) != manifest.digest
+            anew = models_of(conn, REFRESH_JOB) not in {None, manifest.digest}
             conn.commit()
             select = [f"tag:{PLATFORM}"]
             results = build(

@@ -146,7 +146,9 @@ def _empty_marts(conn: psycopg.Connection[Any], product: str) -> int:
             "update batuta_intermediate.int_log_position set read_to = 0, done = 0 where model = any(%s)",
             (models,),
         )
-    conn.execute("delete from batuta.cursors where consumer = 'refresh_marts'")
+    conn.execute(
+        "update batuta.cursors set position = jsonb_set(position, '{batch}', '0') where consumer = 'refresh_marts'"
+    )
     return emptied
 
 
