@@ -88,14 +88,15 @@ def land_example(url: str, home: Path, folder: Path, manifest: Manifest) -> dict
 
 
 def run_models(url: str, target: Path) -> None:
-    """Refresh all dbt models of a database; `target` may be used again to spare the parsing."""
+    """Refresh all dbt models of a database, and the seeds they read; `target` may be used again to spare the parsing."""
     project = Path(__file__).resolve().parents[2] / "dbt_project"
     command = [
         sys.executable,
         "-c",
         "import sys; from dbt.cli.main import cli; sys.exit(cli())",
         "--quiet",
-        "run",
+        "build",
+        *("--resource-type", "seed", "--resource-type", "model"),
     ]
     folders = [
         "--project-dir",
@@ -115,7 +116,7 @@ def run_models(url: str, target: Path) -> None:
         check=False,
     )
     if done.returncode:
-        raise AssertionError(f"dbt run failed:\n{done.stdout}\n{done.stderr}")
+        raise AssertionError(f"dbt build failed:\n{done.stdout}\n{done.stderr}")
 
 
 def register(url: str, manifest: Manifest) -> None:

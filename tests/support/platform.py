@@ -1,13 +1,17 @@
 """Constructed facts about the platform, for tests of its models: what recorders would have written."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from tests.support.score import log_batch
+
 DAY = date(2025, 11, 12)
+BEFORE = DAY - timedelta(days=2)
+CREATED = "com.shopify.orders.created"
 
 
 def at(hour: int, minute: int = 0, *, day: date = DAY) -> datetime:
@@ -64,3 +68,46 @@ def step(run_id: str, skill: str, finished_at: datetime, **other: Any) -> dict[s
         "finished_at": finished_at,
         **other,
     }
+
+
+def two_days(conn: psycopg.Connection[Any]) -> None:
+    """A day that was published in time, and one on which the first run died and its retry was late."""
+    before = BEFORE
+    first = log_batch(conn, [("casa", CREATED, "1")], at=at(8, day=before))
+    second = log_batch(conn, [("casa", CREATED, "2"), ("casa", CREATED, "3")], at=at(8))
+    conn.execute(
+        "insert into batuta.intake_counts values ('casa', 'shopify', 'orders', %s, 1, 5, 0, 0, 0), "
+        "('casa', 'shopify', 'orders', %s, 2, 0, 1, 0, 0)",
+        (at(8, day=before), at(8)),
+    )
+    insert(conn, "due_publications", due(before), due(DAY))
+    insert(
+        conn,
+        "pipeline_runs",
+        run("a", "casa", at(9, 10, day=before), batch_to=first),
+        run("b", "casa", at(9, 20), batch_to=second, **failed("infrastructure")),
+        run("c", "casa", at(11), batch_to=second, parent_run_id="b", root_run_id="b", asked_by="retry"),
+    )
+    skill = "sigma.finance.reconcile"
+    insert(
+        conn,
+        "pipeline_steps",
+        step("a", skill, at(9, 5, day=before)),
+        step("b", skill, at(9, 15), status="interrupted"),
+        step("c", skill, at(10, 55)),
+    )
+    insert(
+        conn,
+        "storage_days",
+        *({"day": d, "part": "log", "bytes": 2**30, "measured_at": at(1, day=d)} for d in (before, DAY)),
+    )
+    insert(
+        conn,
+        "connector_hours",
+        {"product": "casa", "connector": "shopify", "hour": at(8), "polls": 12, "polls_failed": 3},
+    )
+
+
+def due(day: date) -> dict[str, Any]:
+    """The pipeline `review` due for a product, at nine."""
+    return {"pipeline": "review", "product": "casa", "due_at": at(9, day=day), "business_date": day}

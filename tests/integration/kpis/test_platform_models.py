@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
 
-import psycopg
 import pytest
 
 from batuta.manifests.models import ConnectorSlos
@@ -14,11 +12,9 @@ from batuta.platform.objectives import Objective, objectives, write_objectives
 from batuta.warehouse.connection import connect
 from tests.support import database as databases
 from tests.support.kpis_dbt import KpiWarehouse
-from tests.support.platform import DAY, at, failed, insert, run, step
+from tests.support.platform import BEFORE, CREATED, DAY, at, due, failed, insert, run, two_days
 from tests.support.score import company, log_batch, pipeline, product
 
-CREATED = "com.shopify.orders.created"
-BEFORE = DAY - timedelta(days=2)
 GRAPH = company([product("casa")], [pipeline("review", ["casa"], crons=["0 6 * * *"])])
 
 
@@ -39,48 +35,6 @@ def warehouse(
         built.run("seed")
         built.refresh("--select", "+tag:platform")
         yield built
-
-
-def two_days(conn: psycopg.Connection[Any]) -> None:
-    """A day that was published in time, and one on which the first run died and its retry was late."""
-    before = BEFORE
-    first = log_batch(conn, [("casa", CREATED, "1")], at=at(8, day=before))
-    second = log_batch(conn, [("casa", CREATED, "2"), ("casa", CREATED, "3")], at=at(8))
-    conn.execute(
-        "insert into batuta.intake_counts values ('casa', 'shopify', 'orders', %s, 1, 5, 0, 0, 0), "
-        "('casa', 'shopify', 'orders', %s, 2, 0, 1, 0, 0)",
-        (at(8, day=before), at(8)),
-    )
-    insert(conn, "due_publications", due(before), due(DAY))
-    insert(
-        conn,
-        "pipeline_runs",
-        run("a", "casa", at(9, 10, day=before), batch_to=first),
-        run("b", "casa", at(9, 20), batch_to=second, **failed("infrastructure")),
-        run("c", "casa", at(11), batch_to=second, parent_run_id="b", root_run_id="b", asked_by="retry"),
-    )
-    skill = "sigma.finance.reconcile"
-    insert(
-        conn,
-        "pipeline_steps",
-        step("a", skill, at(9, 5, day=before)),
-        step("b", skill, at(9, 15), status="interrupted"),
-        step("c", skill, at(10, 55)),
-    )
-    insert(
-        conn,
-        "storage_days",
-        *({"day": d, "part": "log", "bytes": 2**30, "measured_at": at(1, day=d)} for d in (before, DAY)),
-    )
-    insert(
-        conn,
-        "connector_hours",
-        {"product": "casa", "connector": "shopify", "hour": at(8), "polls": 12, "polls_failed": 3},
-    )
-
-
-def due(day: date) -> dict[str, Any]:
-    return {"pipeline": "review", "product": "casa", "due_at": at(9, day=day), "business_date": day}
 
 
 def values(url: str, as_of: date = DAY) -> Mapping[tuple[str, str, str], PlatformKpi]:

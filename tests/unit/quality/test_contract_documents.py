@@ -145,7 +145,7 @@ def test_drift_names_the_file_the_line_and_the_field(
         ("      noticeDays: 30\n", "", "customProperties", "what it costs to break it"),
         ("  - property: freshness", "  - property: beauty", "slaProperties", "how old the data may be"),
         (
-            "purpose: Every refund",
+            "purpose: 'Every refund",
             "purpose: 'FILL IN: Every refund",
             "description.purpose",
             "still to be said",
