@@ -18,6 +18,9 @@ from tests.support.kpis_dbt import KpiWarehouse
 from tests.support.told_pandas import Told, read
 from tests.support.truth_pandas import Values, days, kpis
 
+# The first test waits for all landings and refreshes.
+pytestmark = pytest.mark.timeout(900)
+
 SEEDS = 3, 11, 58
 PRODUCTS = "arcsat", "lojablock"
 GROSS_MARGIN = Decimal("0.3525")

@@ -34,6 +34,9 @@ from tests.support.kpis_events import (
     transaction,
 )
 
+# The first test waits for all refreshes.
+pytestmark = pytest.mark.timeout(900)
+
 LIVE, RECORDED, REBUILT = "live", "recorded", "rebuilt"
 FOR_THESE = "--select", "+kpi_weekly", "+kpi_monthly", "+fct_cohorts", "--exclude", "tag:staging"
 Rows = list[tuple[Any, ...]]
