@@ -124,7 +124,7 @@ def current_kpis(
 ) -> tuple[KpiValue, ...]:
     """Every KPI of a product on the last day of its series that is not after `as_of`.
 
-    Empty where the product has no facts up to then. Each value carries the day it is of. The newest values are asked for
+    Empty where the product has no facts up to then. Each value carries the day it is of. The newest are asked for
     as a prepared statement: planning the live views takes longer than reading them, and a connection plans once.
 
     Raises:
