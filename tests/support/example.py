@@ -88,7 +88,7 @@ def land_example(url: str, home: Path, folder: Path, manifest: Manifest) -> dict
 
 
 def run_models(url: str, target: Path) -> None:
-    """Refresh all dbt models of a database, and their seeds; `target` may be used again to spare the parsing."""
+    """Refresh all dbt models of a database and their seeds; `target` may be used again to spare the parsing."""
     project = Path(__file__).resolve().parents[2] / "dbt_project"
     command = [
         sys.executable,

@@ -23,7 +23,8 @@ def test_the_example_company_keeps_every_contract(company: str, contracts: Contr
         found = outcome(company, contract)
         assert found.problem is None
         assert [(b.product, b.text, b.evidence[:2]) for b in found.broken] == []
-        assert set(found.rows) == ({"arcsat", "lojablock"} if contract.by_product else {""})
+        if contract.expected_products is not None or not contract.by_product:
+            assert set(found.rows) == ({"arcsat", "lojablock"} if contract.by_product else {""})
 
 
 def test_a_row_that_breaks_a_rule_is_found_for_its_product_with_its_event(
@@ -110,7 +111,7 @@ def test_a_column_of_another_type_is_a_problem(company: str, contracts: Contract
         replace(f, physical_type="bigint") if f.name == "line_count" else f for f in contract.fields
     )
     found = outcome(company, replace(contract, fields=fields))
-    assert "line_count is integer; fct_orders 1.0.0 promises bigint" in str(found.problem)
+    assert f"line_count is integer; {contract.reference} promises bigint" in str(found.problem)
 
 
 def test_a_condition_that_cannot_be_computed_is_a_problem(company: str, contracts: Contracts) -> None:

@@ -52,7 +52,7 @@ def test_every_format_holds_the_same_rows_in_the_contracts_columns_types_and_ord
     assert table.column_names == names
     assert str(table.schema.field("net_sales").type) == "decimal128(18, 4)"
     assert str(table.schema.field("processed_at").type) == "timestamp[us, tz=UTC]"
-    assert table.schema.metadata[b"contract.version"] == b"1.0.0"
+    assert table.schema.metadata[b"contract.version"] == contract.version.encode()
     columns = ["product", "order_id", "net_sales", "customer_key", "processed_at"]
     assert list(zip(*(table.column(c).to_pylist() for c in columns), strict=True)) == there
     with files["csv"].open(newline="") as lines:
@@ -96,10 +96,10 @@ def test_a_domain_without_products_and_a_product_without_rows(
 def test_a_domain_and_version_are_chosen_and_unknown_ones_list_the_known(contracts: Contracts) -> None:
     offered = list(contracts.values())
     assert choose(offered, "orders", "1").name == "fct_orders"
-    assert choose(offered, "fct_orders", "v1.0.0").name == "fct_orders"
+    assert choose(offered, "fct_orders", f"v{contracts['fct_orders'].version}").name == "fct_orders"
     with pytest.raises(UsageError) as error:
         choose(offered, "orders", "2.0.0")
-    assert error.value.hint == "versions: 1.0.0"
+    assert error.value.hint == f"versions: {contracts['fct_orders'].version}"
     with pytest.raises(UsageError) as error:
         choose(offered, "sales", "1")
     assert "orders" in str(error.value.hint)
@@ -112,7 +112,7 @@ def call(url: str, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
 
 
 def test_the_command_exports_and_says_what_it_wrote(
-    company: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    company: str, contracts: Contracts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     path = tmp_path / "new" / "kpis.parquet"
     done = call(
@@ -120,7 +120,8 @@ def test_the_command_exports_and_says_what_it_wrote(
     )
     assert done.exit_code == 0, done.output
     said = json.loads(done.stdout.splitlines()[-1])
-    assert (said["domain"], said["version"], said["rows"]) == ("kpis", "1.0.0", pq.read_table(path).num_rows)
+    version = contracts["kpi_daily"].version
+    assert (said["domain"], said["version"], said["rows"]) == ("kpis", version, pq.read_table(path).num_rows)
     assert said["bytes"] == path.stat().st_size
     wrong = call(company, monkeypatch, "export", "--domain", "kpis", "--contract", "1", "--out", "kpis.xlsx")
     assert isinstance(wrong.exception, UsageError)
@@ -137,7 +138,8 @@ def test_the_command_says_what_is_broken_for_whom_since_when_and_by_which_events
         record(conn, found, batch=7, now=datetime(2025, 11, 13, 9, 0, tzinfo=UTC), run_id="run")
     said = call(company, monkeypatch, "contracts", "status", "--product", "arcsat")
     assert said.exit_code == 1
-    assert "fct_orders 1.0.0 is broken for arcsat since 2025-11-13 09:00 UTC (batch 7)" in said.stdout
+    reference = contracts["fct_orders"].reference
+    assert f"{reference} is broken for arcsat since 2025-11-13 09:00 UTC (batch 7)" in said.stdout
     assert found.broken[0].evidence[0].events[0][1] in said.stdout
     other = call(company, monkeypatch, "contracts", "status", "--product", "lojablock", "--json")
     assert other.exit_code == 0

@@ -12,13 +12,14 @@ from batuta.quality.check import Outcome
 from batuta.quality.contract import DataContract
 from batuta.warehouse.connection import connect
 from batuta_assets.gates import record_refresh
-from batuta_assets.quality.checks import quality_job, quality_sensor, watch_checks
+from batuta_assets.quality.checks import SUITE, quality_job, quality_sensor, watch_checks
 from batuta_assets.runtime import Runtime
 from tests.integration.quality.conftest import spoil
 from tests.integration.quality.test_suites import TestRuntime, keys
 from tests.support.score import log_batch
 
 Contracts = dict[str, DataContract]
+WATCHED = dg.AssetCheckKey(dg.AssetKey(["marts", "fct_product_daily"]), "odd_days")
 
 
 def definitions(url: str, home: Path, contracts: Contracts) -> dg.Definitions:
@@ -95,7 +96,12 @@ def test_suites_are_asked_for_once_after_each_check_and_lateness_is_told_when_it
     def job() -> None: ...
 
     sensor = quality_sensor(
-        job, list(contracts.values()), keys(contracts), connect=lambda: connect(database_url, "reader")
+        job,
+        list(contracts.values()),
+        keys(contracts),
+        connect=lambda: connect(database_url, "reader"),
+        platform={"prices"},
+        watched=[WATCHED],
     )
 
     def tick(cursor: str | None) -> dg.SensorResult:
@@ -107,11 +113,20 @@ def test_suites_are_asked_for_once_after_each_check_and_lateness_is_told_when_it
     assert first.run_requests == []
     assert len(first.asset_events) == len(contracts)
     with connect(database_url, "writer") as conn:
-        for contract in contracts.values():
-            record(conn, Outcome(contract, {}), batch=1, now=now, run_id="run")
+        for name in ("fct_orders", "kpi_daily"):
+            record(conn, Outcome(contracts[name], {}), batch=1, now=now, run_id="run")
     second = tick(first.cursor)
-    assert [request.run_key for request in second.run_requests or []] == [f"quality-{now.isoformat()}"]
+    (request,) = second.run_requests or []
+    assert request.run_key == f"quality-{now.isoformat()}"
+    asked = [dg.AssetCheckKey(dg.AssetKey(["marts", name]), SUITE) for name in ("fct_orders", "kpi_daily")]
+    assert request.asset_check_keys == [*asked, WATCHED]
     assert second.asset_events == []
+    with connect(database_url, "writer") as conn:
+        later = now + timedelta(minutes=1)
+        record(conn, Outcome(contracts["prices"], {}), batch=1, now=later, run_id="run")
+    second = tick(second.cursor)
+    (request,) = second.run_requests or []
+    assert request.asset_check_keys == [dg.AssetCheckKey(dg.AssetKey(["marts", "prices"]), SUITE)]
     assert tick(second.cursor).run_requests == []
     with connect(database_url, "owner") as conn:
         log_batch(conn, [("arcsat", "com.shopify.orders.created", "1")], at=now - timedelta(hours=3))
