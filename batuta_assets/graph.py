@@ -90,7 +90,7 @@ def definitions(score: Score, runtime: Runtime | None = None) -> dg.Definitions:
     promised = contract_keys(score.data_contracts, score.manifest)
     apart = {contract.name for contract in platform_contracts(score.data_contracts, score.manifest)}
     watching = watch_checks(score.data_contracts, promised, apart)
-    quality = [*([suite_checks(score.data_contracts, promised)] if promised else []), *watching]
+    quality = [*suite_checks(score.data_contracts, promised), *watching]
     looked_after = quality_job(quality)
     return dg.Definitions(
         assets=[

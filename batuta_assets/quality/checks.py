@@ -6,6 +6,7 @@ closes does not wait for them (`standing.py`). Odd and late data are warnings an
 """
 
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -43,12 +44,20 @@ SHOWN: Final = 50
 
 def suite_checks(
     contracts: Sequence[DataContract], keys: Mapping[str, dg.AssetKey]
-) -> dg.AssetChecksDefinition:
-    """One suite per contract; each selected one gives exactly one result, whatever happens."""
-    by_check = {check_of(c, keys[c.name], SUITE): c for c in contracts if c.name in keys}
+) -> list[dg.AssetChecksDefinition]:
+    """A step per contract: as one step for all, suites would stand both before and after what is made in between."""
+    return [
+        _suite_check(contract, check_of(contract, keys[contract.name], SUITE))
+        for contract in contracts
+        if contract.name in keys
+    ]
+
+
+def _suite_check(contract: DataContract, check: dg.AssetCheckKey) -> dg.AssetChecksDefinition:
+    """A suite as a check; it gives exactly one result, whatever happens."""
 
     @dg.multi_asset_check(
-        name="contract_suites",
+        name=re.sub(r"[^A-Za-z0-9_]", "_", f"{SUITE}_{contract.name}"),
         specs=[
             dg.AssetCheckSpec(
                 check.name,
@@ -57,33 +66,27 @@ def suite_checks(
                 blocking=True,
                 metadata={"contract": contract.reference, "expectations": len(contract.rules) + 1},
             )
-            for check, contract in by_check.items()
         ],
-        can_subset=True,
     )
-    def contract_suites(
+    def contract_suite(
         context: dg.AssetCheckExecutionContext, runtime: Runtime
     ) -> Iterator[dg.AssetCheckResult]:
         from batuta_assets.quality.suites import suites
 
-        wanted = [(c, by_check[c]) for c in by_check if c in context.selected_asset_check_keys]
         with runtime.connect("reader") as conn:
             batches = {last.contract: last.batch for last in last_checks(conn)}
         pages = runtime.settings().home / "quality" / "docs"
         with suites(runtime.database_url(), pages) as ready:
-            for check, contract in wanted:
-                verdict = ready.run(contract)
-                keep(runtime, verdict.outcome, batches.get(contract.name, 0), context.run.run_id)
-                result = contract_result(verdict.outcome, check)
-                page = (
-                    {} if verdict.page is None else {"data_docs": dg.MetadataValue.url(verdict.page.as_uri())}
-                )
-                failed = {"not_met": ", ".join(verdict.failed)} if verdict.failed else {}
-                yield result._replace(
-                    metadata={**result.metadata, "expectations": verdict.expectations, **failed, **page}
-                )
+            verdict = ready.run(contract)
+        keep(runtime, verdict.outcome, batches.get(contract.name, 0), context.run.run_id)
+        result = contract_result(verdict.outcome, check)
+        page = {} if verdict.page is None else {"data_docs": dg.MetadataValue.url(verdict.page.as_uri())}
+        failed = {"not_met": ", ".join(verdict.failed)} if verdict.failed else {}
+        yield result._replace(
+            metadata={**result.metadata, "expectations": verdict.expectations, **failed, **page}
+        )
 
-    return contract_suites
+    return contract_suite
 
 
 def keep(runtime: Runtime, outcome: Outcome, batch: int, run_id: str) -> None:

@@ -82,7 +82,7 @@ def made(
     selection = dg.AssetSelection.checks(*(dg.AssetCheckKey(keys(contracts)[n], SUITE) for n in selected))
     defs = dg.Definitions(
         assets=[dg.AssetSpec(key) for key in keys(contracts).values()],
-        asset_checks=[suite_checks(list(contracts.values()), keys(contracts))],
+        asset_checks=suite_checks(list(contracts.values()), keys(contracts)),
         jobs=[dg.define_asset_job("by_hand", selection=selection, executor_def=dg.in_process_executor)],
         resources={"runtime": TestRuntime(url=url, home=str(home))},
     )
