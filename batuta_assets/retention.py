@@ -7,7 +7,6 @@ import dagster as dg
 
 from batuta.manifests.graph import CompiledGraph
 from batuta.retention import Step, carry_out, periods_of, readers_of
-from batuta_agents.retrieval.embed import CONSUMER
 from batuta_assets.gates import hold_models
 from batuta_assets.runtime import Runtime
 from sensors.run_tags import refresh_tags
@@ -26,6 +25,9 @@ def retention_job(graph: CompiledGraph) -> dg.JobDefinition:
         out=dg.Out(dg.Nothing),
     )
     def let_go(context: dg.OpExecutionContext, runtime: Runtime) -> None:
+        # Brings numpy with it, which takes long to import.
+        from batuta_agents.retrieval.embed import CONSUMER
+
         settings = runtime.settings()
         with runtime.connect("owner") as lock, runtime.connect("owner") as conn:
             hold_models(lock)
