@@ -170,6 +170,8 @@ def read_histories(conn: Connection, product: str, as_of: date) -> Histories:
 
     from batuta.lifetime.predict import Histories
 
+    # Every row is read once. A planner that knows nothing yet of rows just written would read all of them for each.
+    conn.execute("set local enable_nestloop = off")
     with marts_built():
         rows = conn.execute(_HISTORIES, {"product": product, "as_of": as_of}).fetchall()
     columns = np.array(rows, dtype=np.float64).reshape(-1, 4).T

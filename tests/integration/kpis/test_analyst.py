@@ -320,6 +320,7 @@ def test_nothing_can_be_changed_from_here(warehouse: KpiWarehouse) -> None:
 
 def libpq(environment: dict[str, str]) -> dict[str, str]:
     names = {
+        "options": "PGOPTIONS",
         "host": "PGHOST",
         "port": "PGPORT",
         "user": "PGUSER",
