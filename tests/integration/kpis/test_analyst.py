@@ -121,7 +121,7 @@ def test_the_value_of_a_month_is_the_one_of_its_last_day() -> None:
     for month, end in ends.items():
         assert months.loc[pd.Timestamp(month), "value"] == days[pd.Timestamp(end)]
     weeks = analyst.kpis(SHOP, kpi="LTV", grain="week")
-    assert set(weeks["period"].dt.dayofweek) == {0}
+    assert set(weeks["period"].dt.day_of_week) == {0}
 
 
 def test_cohorts_follow_customers_by_the_month_of_their_first_order() -> None:
