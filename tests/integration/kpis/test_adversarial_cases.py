@@ -556,9 +556,13 @@ def test_a_rate_that_comes_late_lets_count_what_could_not_be_counted(kpis: Readi
     ],
 )
 def test_without_a_rate_an_order_is_not_counted_and_a_rule_says_so(kpis: Reading) -> None:
-    assert kpis.of("orders", "2024-03-05") == [1]
-    assert kpis("net_sales", "2024-03-05") == 8
-    assert (kpis("active_customers", "2024-03-05"), kpis.days) == (1, ["2024-03-05"])
+    days = "2024-03-03", "2024-03-05", "2024-03-06"
+    assert (kpis.days[0], kpis.days[-1]) == (days[0], days[2])
+    assert kpis.of("orders", *days) == [0, 1, 0]
+    assert kpis.of("net_sales", *days) == [0, 8, 0]
+    assert kpis.of("active_customers", *days) == [0, 1, 1]
+    # Who paid is a customer, whatever it was worth.
+    assert kpis.of("new_customers", *days) == [1, 1, 1]
     assert kpis.broken == [("1", "currency_foreign"), ("3", "currency_foreign")]
 
 
