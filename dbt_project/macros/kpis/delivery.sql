@@ -43,15 +43,15 @@ touched_repositories as (
 {# CTEs of a live view: the repositories touched since the recorded models last ran. #}
 {% macro repositories_touched_live(recorded_models) %}
 arrived_pull_requests as materialized (
-    {{ pull_request_states(batches_committed_unread_by('int_pull_requests')) }}
+    {{ pull_request_states(batches_unread_by('int_pull_requests')) }}
 ),
 
 arrived_releases as materialized (
-    {{ release_states(batches_committed_unread_by('int_releases')) }}
+    {{ release_states(batches_unread_by('int_releases')) }}
 ),
 
 arrived_issues as materialized (
-    {{ issue_states(batches_committed_unread_by('int_issues')) }}
+    {{ issue_states(batches_unread_by('int_issues')) }}
 ),
 
 touched_repositories as materialized (

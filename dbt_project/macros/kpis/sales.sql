@@ -61,15 +61,15 @@ members as (
     where merges.batch > {{ position_of('int_order_customers', 'read_to') }}
 {%- endset -%}
 arrived_orders as materialized (
-    {{ order_states(batches_committed_unread_by('int_orders')) }}
+    {{ order_states(batches_unread_by('int_orders')) }}
 ),
 
 arrived_transactions as materialized (
-    {{ transaction_states(batches_committed_unread_by('int_transactions')) }}
+    {{ transaction_states(batches_unread_by('int_transactions')) }}
 ),
 
 arrived_refunds as materialized (
-    {{ refund_states(batches_committed_unread_by('int_refunds_reported')) }}
+    {{ refund_states(batches_unread_by('int_refunds_reported')) }}
 ),
 
 touched_orders as materialized (

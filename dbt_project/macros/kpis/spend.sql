@@ -28,7 +28,7 @@ spends_now as (
 {# CTEs of a live view: the spends touched since the recorded model last ran, as they are now. #}
 {% macro spends_touched_live(recorded_model) %}
 arrived_spends as materialized (
-    {{ spend_states(batches_committed_unread_by('int_spend')) }}
+    {{ spend_states(batches_unread_by('int_spend')) }}
 ),
 
 touched_spends as materialized (

@@ -43,11 +43,11 @@ invitations_now as (
 {# CTEs of a live view: the respondents touched since the recorded model last ran, and all their answers. #}
 {% macro respondents_touched_live(recorded_model) %}
 arrived_answers as materialized (
-    {{ survey_states(batches_committed_unread_by('int_surveys')) }}
+    {{ survey_states(batches_unread_by('int_surveys')) }}
 ),
 
 arrived_invitations as materialized (
-    {{ invitation_states(batches_committed_unread_by('int_invitations')) }}
+    {{ invitation_states(batches_unread_by('int_invitations')) }}
 ),
 
 touched_respondents as materialized (
