@@ -33,20 +33,15 @@ with chosen as (
     where
         (%(product)s::text[] is null or k.product = any(%(product)s))
         and (%(kpi)s::text[] is null or k.kpi = any(%(kpi)s))
-        and k.business_date between coalesce(%(since)s::date, '-infinity') and coalesce(%(until)s::date, 'infinity')
-        and (
-            %(as_of)s::date is null
-            or k.business_date = (
-                select max(days.business_date) from {relation} as days
-                where days.product = k.product and days.business_date <= %(as_of)s::date
-            )
-        )
+        and k.business_date >= coalesce(%(since)s::date, '-infinity')
+        and k.business_date <= coalesce(%(until)s::date, %(as_of)s::date, 'infinity')
 )
-select distinct on (product, kpi, period)
+-- As of a day there is one period, and its last day is the one wanted.
+select distinct on (product, kpi, case when %(as_of)s::date is null then period end)
     product, kpi, period, business_date, value, unit, currency, numerator, denominator, sample_size, low, high, basis,
     reason, batch
 from chosen
-order by product, kpi, period, business_date desc
+order by product, kpi, case when %(as_of)s::date is null then period end, business_date desc
 """
 
 COHORT_COLUMNS: Final[Mapping[str, Kind]] = {

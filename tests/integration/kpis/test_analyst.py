@@ -315,7 +315,7 @@ def test_nothing_can_be_changed_from_here(warehouse: KpiWarehouse) -> None:
     with psycopg.connect(make_conninfo(**libpq(environment))) as conn:
         assert conn.execute("select current_user").fetchone() == ("batuta_reader",)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            conn.execute("delete from batuta_marts.kpi_daily")
+            conn.execute("delete from batuta_marts.fct_orders")
 
 
 def libpq(environment: dict[str, str]) -> dict[str, str]:
