@@ -5,22 +5,22 @@
 {% macro identities(merges) %}
     with recursive chains as (
         select
-            merges.product,
-            merges.customer_key,
-            merges.kept_key,
+            joined.product,
+            joined.customer_key,
+            joined.kept_key,
             1 as steps
-        from {{ merges }} as merges
-        where merges.kept_key is not null
+        from {{ merges }} as joined
+        where joined.kept_key is not null
         union all
         select
             chains.product,
             chains.customer_key,
-            merges.kept_key,
+            joined.kept_key,
             chains.steps + 1
         from chains
-        inner join {{ merges }} as merges
-            on chains.product = merges.product and chains.kept_key = merges.customer_key
-        where merges.kept_key is not null and chains.steps < 20
+        inner join {{ merges }} as joined
+            on chains.product = joined.product and chains.kept_key = joined.customer_key
+        where joined.kept_key is not null and chains.steps < 20
     )
 
     select distinct on (chains.product, chains.customer_key)

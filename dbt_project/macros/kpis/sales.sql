@@ -55,10 +55,10 @@ members as (
 {% macro members_touched_live(recorded_model) %}
 {%- set merged -%}
     select
-        merges.product,
-        merges.customer_key
-    from {{ ref('live_customer_merges') }} as merges
-    where merges.batch > {{ position_of('int_order_customers', 'read_to') }}
+        joined.product,
+        joined.customer_key
+    from {{ ref('live_customer_merges') }} as joined
+    where joined.batch > {{ position_of('int_order_customers', 'read_to') }}
 {%- endset -%}
 arrived_orders as materialized (
     {{ order_states(batches_unread_by('int_orders')) }}
