@@ -66,7 +66,8 @@ def read_bundle(path: Path) -> CompiledGraph:
     if content != _head(hashlib.sha256(canonical).hexdigest()) + canonical + _TAIL:
         raise BundleError(f"{path} is not what batuta apply wrote", hint="run batuta apply PATH again")
     try:
-        return _graph(orjson.loads(canonical))
+        with without_collection():
+            return _graph(orjson.loads(canonical))
     except (ValidationError, ValueError, KeyError, TypeError) as error:
         raise BundleError(
             f"{path} was written by another version of BATUTA", hint="run batuta apply PATH again"
@@ -79,17 +80,16 @@ def _graph(document: Any) -> CompiledGraph:
     Steps are the most of it, and pipelines of many products have the same ones: each list of them is made once.
     """
     made: dict[bytes, tuple[CompiledStep, ...]] = {}
-    with _without_collection():
-        for pipeline in document["pipelines"]:
-            key = orjson.dumps(pipeline["steps"])
-            if key not in made:
-                made[key] = _STEPS.validate_python(pipeline["steps"])
-            pipeline["steps"] = made[key]
-        return CompiledGraph.model_validate(document, context=VERIFIED)
+    for pipeline in document["pipelines"]:
+        key = orjson.dumps(pipeline["steps"])
+        if key not in made:
+            made[key] = _STEPS.validate_python(pipeline["steps"])
+        pipeline["steps"] = made[key]
+    return CompiledGraph.model_validate(document, context=VERIFIED)
 
 
 @contextmanager
-def _without_collection() -> Iterator[None]:
+def without_collection() -> Iterator[None]:
     """Spare the collector thousands of objects of which none is garbage."""
     was = gc.isenabled()
     gc.disable()
