@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 class SkillInput(BaseModel):
     """Options of a skill; product and day come with the request."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class OutputPart(BaseModel):
     """A part of an output: frozen, nothing unknown."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Paragraph(OutputPart):

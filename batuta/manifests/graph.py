@@ -22,7 +22,7 @@ StepKind = Literal["ingest", "vector", "skill"]
 class Compiled(BaseModel):
     """A frozen part of the compiled graph."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class CompiledAgent(Compiled):

@@ -47,7 +47,9 @@ DEFAULT_TIMEZONE = "America/Sao_Paulo"
 class Form(BaseModel):
     """A part of a manifest: frozen, camelCase in YAML, no unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, defer_build=True
+    )
 
 
 def _exactly_one_of(*names: str) -> JsonDict:

@@ -54,7 +54,9 @@ class RateLimited(SourceFailed):
 class ConnectorSettings(BaseModel):
     """Settings of an account, as `spec.connectors[].settings` has them: camelCase, no unknown ones."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, defer_build=True
+    )
 
     fresh_within: timedelta | None = Field(
         default=None,
