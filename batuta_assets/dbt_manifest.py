@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import orjson
+
 from batuta.errors import BatutaError
 
 TABLES = ("model", "seed", "snapshot")
@@ -128,7 +130,7 @@ def read_manifest(path: Path) -> DbtManifest:
         ManifestError: there is none, or it is not dbt's.
     """
     try:
-        document = json.loads(path.read_bytes())
+        document = orjson.loads(path.read_bytes())
         nodes, sources = document["nodes"], document["sources"]
         models = {key: _model(node) for key, node in nodes.items() if node["resource_type"] in TABLES}
         return DbtManifest(

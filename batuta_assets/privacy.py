@@ -8,10 +8,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-from batuta.blob_store import open_blobs
 from batuta.errors import BatutaError
-from batuta.keys import keys_for
-from batuta.privacy.requests import carry_out_requests, has_expired_disclosures, requests, take_up
 from batuta.warehouse.connection import Connection
 from batuta_assets.runtime import Runtime, connector_to
 from sensors.run_tags import refresh_tags
@@ -33,6 +30,10 @@ class RequestsFailed(BatutaError):
 )
 def carry_out(context: dg.OpExecutionContext, runtime: Runtime) -> None:
     """Carry out all open requests; the run fails if one of them does."""
+    from batuta.blob_store import open_blobs
+    from batuta.keys import keys_for
+    from batuta.privacy.requests import carry_out_requests
+
     settings = runtime.settings()
     with runtime.connect("owner") as conn:
         keys = keys_for(conn, settings.home)
@@ -79,6 +80,8 @@ def privacy_sensor(job: dg.JobDefinition, connect: Connect | None = None) -> dg.
         description="Looks for requests of persons and shops that are open.",
     )
     def look(_: dg.SensorEvaluationContext) -> Any:
+        from batuta.privacy.requests import has_expired_disclosures, requests, take_up
+
         with opened() as conn:
             take_up(conn)
             found = [request for request in requests(conn) if request.attempts < TRIES]

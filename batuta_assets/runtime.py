@@ -12,7 +12,6 @@ from pydantic import PrivateAttr
 
 from batuta.settings import Settings, get_settings
 from batuta.warehouse.connection import Connection, Role, connect
-from batuta.warehouse.database import embedded_server, quiet
 
 T = TypeVar("T")
 
@@ -47,6 +46,8 @@ class Runtime(dg.ConfigurableResource[None]):
 
 def warehouse_url(settings: Settings) -> str:
     """The configured database, else the embedded one, started if it is down."""
+    from batuta.warehouse.database import embedded_server, quiet
+
     return settings.database_url or embedded_server(settings).start(quiet)
 
 

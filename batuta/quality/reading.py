@@ -16,13 +16,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
 
 from batuta.errors import BatutaError
 from batuta.manifests.problems import FieldPath, Position, Problem, dotted
-from batuta.manifests.yaml_source import Source, read_yaml
 from batuta.quality.contract import ENFORCED, Breaking, DataContract, Field, is_version, version_key
 from batuta.quality.rules import rules_of
+
+if TYPE_CHECKING:
+    from batuta.manifests.yaml_source import Source
 
 SUFFIX: Final = ".odcs.yaml"
 SHIPPED_FOLDER: Final = Path("dbt_project") / "contracts"
@@ -66,6 +70,8 @@ class Read:
 
 def read_contract(content: bytes, file: str) -> Read:
     """Read one file; everything that is wrong with it at once."""
+    from batuta.manifests.yaml_source import Source, read_yaml
+
     documents, problems = read_yaml(content, file)
     if problems or len(documents) != 1:
         said = problems or (Problem(Position(file), "", "one file holds one contract, as one YAML document"),)
@@ -104,7 +110,7 @@ def load(folders: Iterable[Path], cache_file: Path | None = None) -> tuple[DataC
             problems += read.problems
             contract = read.contract
         if contract is not None:
-            documents[digest] = kept.get(digest) or read_yaml(content, str(file))[0][0].value
+            documents[digest] = kept.get(digest) or _document(content, str(file))
             found[contract.name, contract.version] = contract
     if problems:
         raise ContractsWrong(
@@ -113,6 +119,12 @@ def load(folders: Iterable[Path], cache_file: Path | None = None) -> tuple[DataC
     if cache_file is not None and documents != kept:
         _write_cache(cache_file, documents)
     return tuple(sorted(found.values(), key=lambda c: (c.name, version_key(c.version))))
+
+
+def _document(content: bytes, file: str) -> Any:
+    from batuta.manifests.yaml_source import read_yaml
+
+    return read_yaml(content, file)[0][0].value
 
 
 def in_force(project: Path, home: Path) -> tuple[DataContract, ...]:
@@ -327,7 +339,7 @@ def _fresh_within(value: Mapping[str, Any]) -> timedelta | None:
 
 def _read_cache(file: Path | None) -> dict[str, Any]:
     try:
-        return json.loads(file.read_bytes()) if file is not None else {}
+        return orjson.loads(file.read_bytes()) if file is not None else {}
     except (OSError, ValueError):
         return {}
 

@@ -234,6 +234,12 @@ HEAVY = (
     "matplotlib",
     "presidio_analyzer",
     "langchain",
+    "jsonschema",
+    "pyarrow",
+    "psutil",
+    "ruamel",
+    "sqlglot",
+    "tarfile",
 )
 
 
