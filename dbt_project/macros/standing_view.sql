@@ -13,7 +13,7 @@
     {% if known[1:2] == [text_digest] and not should_full_refresh() %}
         {% call noop_statement('main', 'VIEW STANDS') %}{{ sql }}{% endcall %}
         {% if known[2:3] != [told_digest] %}
-            {% do persist_docs(this, model) %}
+            {% do persist_docs(this.incorporate(type='view'), model) %}
             {% do mark_view(this, text_digest, told_digest) %}
         {% endif %}
         {{ return({'relations': [this.incorporate(type='view')]}) }}
