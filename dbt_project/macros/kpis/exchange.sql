@@ -13,7 +13,7 @@
             and rates.product = {{ product }}
             and rates.base_currency = {{ currency }}
             and rates.quote_currency = {{ own_currency }}
-            and rates.day <= {{ day }}
+            and rates.day between date '1990-01-01' and {{ day }}
             and rates.rate > 0
         order by rates.day desc
         limit 1
