@@ -16,6 +16,7 @@
     ]) }}
 {% endmacro %}
 
+{# A number out of a model's row in int_log_position; 0 where it has none yet. #}
 {% macro position_of(model, column) -%}
     coalesce((
         select position.{{ column }} from {{ ref('int_log_position') }} as position

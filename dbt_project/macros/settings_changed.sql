@@ -19,3 +19,10 @@
             or ({{ pending_for(model, 'known') }})
     )
 {%- endmacro %}
+
+{# Keys of all states of the products whose settings changed; `changed` is one of the two above. #}
+{% macro states_of_products(changed, states, key) %}
+    select states.product, {{ key }}
+    from {{ changed }} as changed
+    inner join {{ states }} as states on changed.product = states.product
+{% endmacro %}

@@ -17,17 +17,11 @@ touched_repositories as (
     union
     {{ states_unread_by(model, ref('int_issues'), 'states.repository_id') }}
     union
-    select issues.product, issues.repository_id
-    from {{ settings_changed_since(model) }} as changed
-    inner join {{ ref('int_issues') }} as issues on changed.product = issues.product
+    {{ states_of_products(settings_changed_since(model), ref('int_issues'), 'states.repository_id') }}
     union
-    select releases.product, releases.repository_id
-    from {{ settings_changed_since(model) }} as changed
-    inner join {{ ref('int_releases') }} as releases on changed.product = releases.product
+    {{ states_of_products(settings_changed_since(model), ref('int_releases'), 'states.repository_id') }}
     union
-    select pulls.product, pulls.repository_id
-    from {{ settings_changed_since(model) }} as changed
-    inner join {{ ref('int_pull_requests') }} as pulls on changed.product = pulls.product
+    {{ states_of_products(settings_changed_since(model), ref('int_pull_requests'), 'states.repository_id') }}
     {%- else %}
     select product, repository_id from {{ ref('int_pull_requests') }}
     union
@@ -68,17 +62,11 @@ touched_repositories as materialized (
     union
     {{ states_unread_by(model, ref('int_issues'), 'states.repository_id') }}
     union
-    select issues.product, issues.repository_id
-    from {{ settings_changed_live(model) }} as changed
-    inner join {{ ref('int_issues') }} as issues on changed.product = issues.product
+    {{ states_of_products(settings_changed_live(model), ref('int_issues'), 'states.repository_id') }}
     union
-    select releases.product, releases.repository_id
-    from {{ settings_changed_live(model) }} as changed
-    inner join {{ ref('int_releases') }} as releases on changed.product = releases.product
+    {{ states_of_products(settings_changed_live(model), ref('int_releases'), 'states.repository_id') }}
     union
-    select pulls.product, pulls.repository_id
-    from {{ settings_changed_live(model) }} as changed
-    inner join {{ ref('int_pull_requests') }} as pulls on changed.product = pulls.product
+    {{ states_of_products(settings_changed_live(model), ref('int_pull_requests'), 'states.repository_id') }}
     {%- endfor %}
 ),
 

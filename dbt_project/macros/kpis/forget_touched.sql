@@ -3,7 +3,7 @@
   that is built from nothing has nothing to forget.
 #}
 
-{% macro forget_touched(model, touched, key) -%}
+{% macro forget_touched(touched, key) -%}
     {%- if is_incremental() -%}
     delete from {{ this }} as recorded
     using ({{ touched }}) as touched
@@ -34,13 +34,7 @@
 
 {# CTE `orders_of_customers`: the recorded orders of the customers touched since a model last ran. #}
 {% macro orders_of_touched_customers(model) %}
-touched_customers as (
-    select distinct
-        placed.product,
-        placed.customer_group
-    from {{ ref('int_order_customers') }} as placed
-    where {{ refreshed_since(model, 'placed') }}
-),
+{{ customers_touched_since(model) }},
 
 orders_of_customers as (
     select orders.*

@@ -10,9 +10,7 @@ touched_issues as (
     {%- if is_incremental() %}
     {{ states_unread_by(model, ref('int_issues'), 'states.repository_id, states.number') }}
     union
-    select issues.product, issues.repository_id, issues.number
-    from {{ settings_changed_since(model) }} as changed
-    inner join {{ ref('int_issues') }} as issues on changed.product = issues.product
+    {{ states_of_products(settings_changed_since(model), ref('int_issues'), 'states.repository_id, states.number') }}
     {%- else %}
     select product, repository_id, number from {{ ref('int_issues') }}
     {%- endif %}
@@ -30,9 +28,9 @@ touched_issues as materialized (
     union
     {{ states_unread_by(recorded_model, ref('int_issues'), 'states.repository_id, states.number') }}
     union
-    select issues.product, issues.repository_id, issues.number
-    from {{ settings_changed_live(recorded_model) }} as changed
-    inner join {{ ref('int_issues') }} as issues on changed.product = issues.product
+    {{ states_of_products(
+        settings_changed_live(recorded_model), ref('int_issues'), 'states.repository_id, states.number'
+    ) }}
 ),
 
 issues_now as (

@@ -11,15 +11,20 @@
     coalesce({{ customer_key }}, 'order:' || {{ order_id }})
 {%- endmacro %}
 
-{# CTE `members` of a recorded model: the orders of the customers that were touched since the model last ran. #}
-{% macro members_touched_since(model) %}
+{# CTE `touched_customers` of a recorded model: those of whose orders anything was touched since it last ran. #}
+{% macro customers_touched_since(model) %}
 touched_customers as (
     select distinct
         placed.product,
         placed.customer_group
     from {{ ref('int_order_customers') }} as placed
     where {{ refreshed_since(model, 'placed') }}
-),
+)
+{% endmacro %}
+
+{# CTE `members` of a recorded model: the orders of the customers that were touched since the model last ran. #}
+{% macro members_touched_since(model) %}
+{{ customers_touched_since(model) }},
 
 members as (
     select
@@ -89,9 +94,7 @@ touched_orders as materialized (
     from {{ ref('int_order_customers') }} as placed
     where {{ pending_for(recorded_model, 'placed') }}
     union
-    select placed.product, placed.order_id
-    from {{ settings_changed_live(recorded_model) }} as changed
-    inner join {{ ref('int_order_customers') }} as placed on changed.product = placed.product
+    {{ states_of_products(settings_changed_live(recorded_model), ref('int_order_customers'), 'states.order_id') }}
     union
     {{ orders_of_merged(merged) }}
     union
@@ -307,8 +310,8 @@ order_facts as materialized (
         shown.order_id as entity,
         shown.business_date,
         {{ change('order', {
-            'facts': 'shown.facts', 'orders': 'shown.orders', 'gross_sales': 'shown.gross_sales', 'discounts': 'shown.discounts',
-            'returns': 'shown.returns', 'new_customers': 'shown.new_customers',
+            'facts': 'shown.facts', 'orders': 'shown.orders', 'gross_sales': 'shown.gross_sales',
+            'discounts': 'shown.discounts', 'returns': 'shown.returns', 'new_customers': 'shown.new_customers',
             'customer_value': 'shown.customer_value', 'repeat_customers': 'shown.repeat_customers',
             'active_customers': 'shown.active_customers'
         }) }}

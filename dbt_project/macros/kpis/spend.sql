@@ -10,9 +10,7 @@ touched_spends as (
     {%- if is_incremental() %}
     {{ states_unread_by(model, ref('int_spend'), 'states.event_source, states.spend_id') }}
     union
-    select spend.product, spend.event_source, spend.spend_id
-    from {{ settings_changed_since(model) }} as changed
-    inner join {{ ref('int_spend') }} as spend on changed.product = spend.product
+    {{ states_of_products(settings_changed_since(model), ref('int_spend'), 'states.event_source, states.spend_id') }}
     union
     {{ spends_at_rates(states_unread_by(model, ref('int_rates'), 'states.base_currency, states.day')) }}
     {%- else %}
@@ -36,9 +34,9 @@ touched_spends as materialized (
     union
     {{ states_unread_by(recorded_model, ref('int_spend'), 'states.event_source, states.spend_id') }}
     union
-    select spend.product, spend.event_source, spend.spend_id
-    from {{ settings_changed_live(recorded_model) }} as changed
-    inner join {{ ref('int_spend') }} as spend on changed.product = spend.product
+    {{ states_of_products(
+        settings_changed_live(recorded_model), ref('int_spend'), 'states.event_source, states.spend_id'
+    ) }}
     union
     {{ spends_at_rates(changed_rates(recorded_model)) }}
 ),

@@ -12,13 +12,9 @@ touched_respondents as (
     union
     {{ states_unread_by(model, ref('int_invitations'), 'states.respondent_key') }}
     union
-    select invitations.product, invitations.respondent_key
-    from {{ settings_changed_since(model) }} as changed
-    inner join {{ ref('int_invitations') }} as invitations on changed.product = invitations.product
+    {{ states_of_products(settings_changed_since(model), ref('int_invitations'), 'states.respondent_key') }}
     union
-    select surveys.product, surveys.respondent_key
-    from {{ settings_changed_since(model) }} as changed
-    inner join {{ ref('int_surveys') }} as surveys on changed.product = surveys.product
+    {{ states_of_products(settings_changed_since(model), ref('int_surveys'), 'states.respondent_key') }}
     {%- else %}
     select product, respondent_key from {{ ref('int_surveys') }}
     union
@@ -59,13 +55,9 @@ touched_respondents as materialized (
     union
     {{ states_unread_by(recorded_model, ref('int_invitations'), 'states.respondent_key') }}
     union
-    select invitations.product, invitations.respondent_key
-    from {{ settings_changed_live(recorded_model) }} as changed
-    inner join {{ ref('int_invitations') }} as invitations on changed.product = invitations.product
+    {{ states_of_products(settings_changed_live(recorded_model), ref('int_invitations'), 'states.respondent_key') }}
     union
-    select surveys.product, surveys.respondent_key
-    from {{ settings_changed_live(recorded_model) }} as changed
-    inner join {{ ref('int_surveys') }} as surveys on changed.product = surveys.product
+    {{ states_of_products(settings_changed_live(recorded_model), ref('int_surveys'), 'states.respondent_key') }}
 ),
 
 answers_now as (

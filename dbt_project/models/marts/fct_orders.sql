@@ -1,7 +1,7 @@
 -- One row per order that exists, with what was paid and what came back.
 {{
     config(
-        pre_hook="{{ forget_touched('fct_orders', orders_touched_since('fct_orders'), 'order_id') }}",
+        pre_hook="{{ forget_touched(orders_touched_since('fct_orders'), 'order_id') }}",
         post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
         indexes=[
             {'columns': ['product', 'order_id'], 'unique': true},

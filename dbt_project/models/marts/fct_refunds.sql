@@ -1,7 +1,7 @@
 -- One row per refund, with the customer it concerns and whether it is booked.
 {{
     config(
-        pre_hook="{{ forget_touched('fct_refunds', orders_touched_since('fct_refunds'), 'order_id') }}",
+        pre_hook="{{ forget_touched(orders_touched_since('fct_refunds'), 'order_id') }}",
         post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
         indexes=[
             {'columns': ['product', 'refund_id'], 'unique': true},
