@@ -20,7 +20,7 @@ from examples.vendors import shopify_data as data
 from sensors.connectors import shopify
 from sensors.run_tags import refresh_tags
 from tests.support import database as databases
-from tests.support.kpis_dbt import dbt
+from tests.support.example import run_models
 from tests.support.privacy_house import LEAVES, NOW, House
 from tests.support.score import company, pipeline, product
 
@@ -41,7 +41,7 @@ def lived(
         here = House(url, home)
         here.fill()
         here.land("orders/updated", data.order(LEAVES, NOW, lines=1) | {"admin_graphql_api_id": None})
-        dbt(url, tmp_path_factory.mktemp("dbt"), "run")
+        run_models(url, tmp_path_factory.mktemp("dbt"))
         name = database_name(url)
         databases.close(database_server, name)
         yield name, home

@@ -153,9 +153,9 @@ def test_a_backfill_fetches_the_months_that_are_missing_and_no_other(batuta: Cal
 
 def test_a_backfill_that_fails_goes_on_at_the_next_call(batuta: Call, vendor: Notion) -> None:
     days = ("--product", "arcsat", "--account", "avila", "--from", "2025-11-01", "--to", "2025-12-31")
-    vendor.fail_next(Fault(404))
+    vendor.fail_next(Fault(405))
     code, out, err = batuta("backfill", "notion", *days)
-    assert (code, "127.0.0.1 answers 404" in err) == (1, True)
+    assert (code, "127.0.0.1 answers 405" in err) == (1, True)
 
     code, out, _ = batuta("backfill", "notion", *days)
     assert (code, "landed 3" in out) == (0, True)

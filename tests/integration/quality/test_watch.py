@@ -129,7 +129,7 @@ def test_suites_are_asked_for_once_after_each_check_and_lateness_is_told_when_it
     assert request.asset_check_keys == [dg.AssetCheckKey(dg.AssetKey(["marts", "prices"]), SUITE)]
     assert tick(second.cursor).run_requests == []
     with connect(database_url, "owner") as conn:
-        log_batch(conn, [("arcsat", "com.shopify.orders.created", "1")], at=now - timedelta(hours=3))
+        log_batch(conn, [("arcsat", "com.shopify.orders.created", "1")], at=now - timedelta(days=3))
     third = tick(second.cursor)
     told = [event for event in third.asset_events if isinstance(event, dg.AssetCheckEvaluation)]
     assert {event.passed for event in told} == {False}
