@@ -289,7 +289,9 @@ def test_what_is_new_is_read_by_its_batch_through_indexes_of_log_and_kept_events
     ]
     assert "kept_events" in {node["Relation Name"] for node in scans}
     assert len(scans) > 6, "the chunks of the log are read themselves"
-    assert all("batch > " in (node.get("Index Cond") or node.get("Recheck Cond", "")) for node in scans), scans
+    assert all("batch > " in (node.get("Index Cond") or node.get("Recheck Cond", "")) for node in scans), (
+        scans
+    )
 
 
 def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
