@@ -33,6 +33,7 @@ REASONS_PT: Final = MappingProxyType(
         "no gross margin declared": "margem bruta não declarada",
         "nothing spent in 90 days": "nenhum gasto em 90 dias",
         "no active customers": "nenhum cliente ativo",
+        "not predicted yet": "ainda não previsto",
         "customers bring no profit": "clientes não trazem lucro",
         "no invitations in 90 days": "nenhum convite em 90 dias",
         "no incident ended in 90 days": "nenhum incidente encerrado em 90 dias",

@@ -51,6 +51,7 @@ KPIS = (
     "CAC_paid",
     "LTV_CAC",
     "payback",
+    "predicted_LTV",
     "response_rate",
     "deployment_frequency",
     "change_failure_rate",

@@ -37,9 +37,10 @@ _SPARK_HEIGHT: Final = 34
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One chart: how it is drawn, and what it shows in words."""
+    """One chart: how it is drawn, of which KPIs, and what it shows in words."""
 
     name: str
+    kpis: tuple[str, ...]
     title: str
     description: str
     size: str

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from batuta.facts import format_value
 from batuta.reports import charts
 from batuta.reports.charts import Chart
 from batuta.reports.formats import short_date
 from batuta.reports.model import KPI_REVIEW, KpiSeries, ReviewInputs
+from batuta.reports.notices import leading
 from batuta.reports.words import words_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    Draw = Callable[[Axes], None]
 
 CHART_KPIS: Final[Mapping[str, tuple[str, ...]]] = {
     "sales": ("net_sales",),
@@ -23,25 +29,30 @@ CHART_KPIS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def review_charts(inputs: ReviewInputs) -> list[Chart]:
-    """The charts of a review, in the order they are shown."""
+    """The charts of a review in their order: the standing ones, then one per KPI that the product is led by."""
     by_kpi = {
         series.kpi: series for series in inputs.series if any(p.value is not None for p in series.points)
     }
     words, locale = words_of(inputs.product.locale), inputs.product.locale
+
+    def chart(name: str, shown: list[KpiSeries], title: str, draw: Draw, size: str = "half") -> Chart:
+        text = " ".join(_describe(series, words, locale) for series in shown)
+        return Chart(name, tuple(series.kpi for series in shown), title, text, size, draw)
+
     found: list[Chart] = []
-    for name, size in (("sales", "wide"), ("customers", "half"), ("nps", "half"), ("lead", "half")):
-        series = by_kpi.get(CHART_KPIS[name][0])
-        if series is None:
+    for name, kpis in CHART_KPIS.items():
+        shown = [by_kpi[kpi] for kpi in kpis if kpi in by_kpi]
+        if not shown:
             continue
+        draw = charts.lines(shown, locale)
         if name in {"sales", "customers"}:
-            draw = charts.bars(series, locale, _marked(inputs, series.kpi), words["mean_of_seven"])
-        else:
-            draw = charts.lines([series], locale)
-        found.append(Chart(name, words[f"chart_{name}"], _describe(series, words, locale), size, draw))
-    unit = [by_kpi[kpi] for kpi in CHART_KPIS["unit"] if kpi in by_kpi]
-    if unit:
-        text = " ".join(_describe(series, words, locale) for series in unit)
-        found.append(Chart("unit", words["chart_unit"], text, "half", charts.lines(unit, locale)))
+            draw = charts.bars(shown[0], locale, _marked(inputs, kpis[0]), words["mean_of_seven"])
+        found.append(chart(name, shown, words[f"chart_{name}"], draw, "wide" if name == "sales" else "half"))
+    standing = {kpi for kpis in CHART_KPIS.values() for kpi in kpis}
+    for series in leading(inputs):
+        if series.kpi in by_kpi and series.kpi not in standing:
+            name = f"kpi-{series.kpi}"
+            found.append(chart(name, [series], series.title, charts.lines([series], locale)))
     return found
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from batuta.facts import Fact
-from batuta.reports.figures import CHART_KPIS, review_charts
+from batuta.reports.figures import review_charts
 from batuta.reports.gather import SERIES_DIGEST, SERIES_RELATION
 from batuta.reports.model import KpiSeries, ReviewInputs
 
@@ -28,14 +28,13 @@ def own_facts(inputs: ReviewInputs) -> list[Fact]:
         for name, value, unit, lineage in _series_facts(series, day):
             add(name, value, unit, lineage)
     for chart in review_charts(inputs):
-        kpis = CHART_KPIS[chart.name]
-        points = [point for series in inputs.series if series.kpi in kpis for point in series.points]
+        points = [point for series in inputs.series if series.kpi in chart.kpis for point in series.points]
         first = min(point.day for point in points)
         add(
             f"chart.{chart.name}",
             len(points),
             "count",
-            _series_lineage(", ".join(kpis), first, day, len(points)),
+            _series_lineage(", ".join(chart.kpis), first, day, len(points)),
         )
     for row in inputs.intake:
         for column in ("landed", "duplicate", "quarantined", "filtered"):

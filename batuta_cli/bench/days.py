@@ -1,6 +1,7 @@
 """A shop's days for the benchmarks: orders with their payments, and a tenth of yesterday's orders edited.
 
-They are fixed: the same shop, day and size give the same deliveries, in the same order.
+They are fixed: the same shop, day and size give the same deliveries, in the same order. Three of four orders are a
+customer's first; the fourth is by one who came first in the four weeks before.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ EDITED: Final = 10
 """One of so many of yesterday's orders is edited."""
 MOST: Final = 10_000
 """Orders of a day have numbers below this, so that no two days share one."""
+RETURNING: Final = 4
+"""One of so many orders is by a customer who was there before."""
+WEEKS_BACK: Final = 4
+OPENED: Final = date(2024, 1, 1)
+"""Customers are numbered from this day on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +41,19 @@ class Shop:
 def order_of(day: date, number: int, *, edited_on: date | None = None) -> dict[str, Any]:
     """The order numbered `number` of a day, paid; edited, it has another price."""
     placed = f"{day.isoformat()}T{8 + number % 12:02}:{number % 60:02}:00-03:00"
-    order = small_order(day.toordinal() * MOST + number)
+    order = small_order(day.toordinal() * MOST + number, customer=_customer(day, number))
     order |= {"created_at": placed, "processed_at": placed, "updated_at": placed}
     if edited_on is not None:
         line = order["line_items"][0] | {"price": "29.90"}
         order |= {"updated_at": f"{edited_on.isoformat()}T09:00:00-03:00", "line_items": [line]}
     return order
+
+
+def _customer(day: date, number: int) -> int:
+    """Who places an order: somebody new, or who placed the next number on an earlier day."""
+    if number % RETURNING == 0:
+        day, number = day - timedelta(days=1 + number // RETURNING % (7 * WEEKS_BACK)), number + 1
+    return (day - OPENED).days * MOST + number
 
 
 def payment_of(order: dict[str, Any]) -> dict[str, Any]:

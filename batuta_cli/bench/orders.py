@@ -40,9 +40,9 @@ _MONEY_SETS: Final = (
 Order = Callable[[int], dict[str, Any]]
 
 
-def small_order(number: int) -> dict[str, Any]:
-    """An order of about 650 bytes."""
-    customer = number % CUSTOMERS
+def small_order(number: int, *, customer: int | None = None) -> dict[str, Any]:
+    """An order of about 650 bytes, by one of the two thousand or by the customer numbered `customer`."""
+    customer = number % CUSTOMERS if customer is None else customer
     return {
         "id": 5_000_000_000 + number,
         "admin_graphql_api_id": f"gid://shopify/Order/{5_000_000_000 + number}",

@@ -35,9 +35,25 @@ figures as (
         daily.customer_net_sales / nullif(daily.customers, 0) as ltv,
         -- A month is a third of the window.
         products.gross_margin * (daily.sales_90d - daily.returns_90d) / nullif(3 * daily.active_customers_90d, 0)
-            as monthly_profit
+            as monthly_profit,
+        predicted.as_of is not null as is_predicted,
+        predicted.value as predicted_value,
+        predicted.low as predicted_low,
+        predicted.high as predicted_high,
+        predicted.customers as predicted_customers,
+        predicted.reason as predicted_reason
     from {{ daily }} as daily
     left join {{ ref('stg_registry__products') }} as products on daily.product = products.product
+    left join lateral (
+        select predictions.*
+        from {{ ref('stg_kpis__predicted_ltv') }} as predictions
+        where
+            predictions.product = daily.product
+            and predictions.currency = daily.currency
+            and predictions.as_of <= daily.business_date
+        order by predictions.as_of desc, predictions.computed_at desc, predictions.horizon_days desc
+        limit 1
+    ) as predicted on true
 ),
 
 intervals as (
@@ -144,6 +160,11 @@ cross join lateral (
             when intervals.monthly_profit is null then 'no active customers'
             when intervals.monthly_profit <= 0 then 'customers bring no profit' end",
         'intervals.cac', 'intervals.monthly_profit'
+    ) }},
+    {{ kpi(
+        'predicted_LTV', 'intervals.predicted_value', 'coalesce(intervals.predicted_customers, 0)',
+        "case when not intervals.is_predicted then 'not predicted yet' else intervals.predicted_reason end",
+        low='intervals.predicted_low', high='intervals.predicted_high'
     ) }},
     {{ kpi(
         'response_rate', '100.0 * intervals.answered_invitations_90d / nullif(intervals.invitations_90d, 0)',

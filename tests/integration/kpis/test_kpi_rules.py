@@ -87,6 +87,7 @@ def test_what_cannot_be_said_is_null_with_its_reason(tell: Tell) -> None:
         "CAC_paid": (None, "no spend recorded"),
         "LTV_CAC": (None, "no gross margin declared"),
         "payback": (None, "no gross margin declared"),
+        "predicted_LTV": (None, "not predicted yet"),
         "response_rate": (None, "no invitations in 90 days"),
         "deployment_frequency": (0, None),
         "change_failure_rate": (None, "nothing released in 90 days"),

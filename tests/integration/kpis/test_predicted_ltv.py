@@ -178,6 +178,41 @@ def test_too_few_customers_are_no_value_but_a_reason(opened: Connect) -> None:
     assert (made.customers, made.repeat_customers) == (2, 1)
 
 
+def test_it_is_a_kpi_of_its_day_and_of_later_ones_until_the_next(
+    warehouse: KpiWarehouse, opened: Connect
+) -> None:
+    day = date(2025, 6, 10)
+    with connect(warehouse.url, "owner") as owner:
+        owner.execute("delete from batuta.ltv_predictions")
+    made = predict_and_store(opened, SHOP, day, NOW)
+    predict_and_store(opened, SMALL, day, NOW)
+    assert made.value is not None
+    assert made.low is not None
+    assert made.high is not None
+    told = tuple(figure.quantize(Decimal("0.01")) for figure in (made.value, made.low, made.high))
+    with connect(warehouse.url, "owner") as owner:
+        for relation in ("batuta_marts.kpi_daily", "batuta_live.live_kpi_daily"):
+            rows = owner.execute(
+                f"select product, value, low, high, currency, sample_size, reason from {relation} "
+                "where kpi = 'predicted_LTV' and business_date in (%s, %s, %s) order by product, business_date",
+                (day - timedelta(days=1), day, LAST),
+            ).fetchall()
+            assert [row[1:] for row in rows if row[0] == SHOP] == [
+                (None, None, None, "BRL", 0, "not predicted yet"),
+                (*told, "BRL", 600, None),
+                (*told, "BRL", 600, None),
+            ]
+            assert [row[1:] for row in rows if row[0] == SMALL][1:] == 2 * [
+                (None, None, None, "BRL", 2, TOO_FEW)
+            ]
+        owner.execute("update batuta.ltv_predictions set currency = 'USD' where product = %s", (SHOP,))
+        assert owner.execute(
+            "select value, reason from batuta_live.live_kpis where kpi = 'predicted_LTV' and product = %s",
+            (SHOP,),
+        ).fetchall() == [(None, "not predicted yet")], "money of another currency is not mixed in"
+        owner.rollback()
+
+
 def test_a_day_the_series_has_not_reached_and_a_product_without_facts_are_refused(opened: Connect) -> None:
     with pytest.raises(UsageError, match="ends on 2025-06-30"):
         predict_and_store(opened, SHOP, LAST + timedelta(days=1), NOW)

@@ -130,6 +130,6 @@ def test_every_reason_a_model_gives_can_be_said_in_portuguese() -> None:
     import re
 
     text = (PROJECT / "macros" / "kpis" / "kpi_values.sql").read_text()
-    given = set(re.findall(r"then '((?:no|nothing|small|customers) [^']+)'", text))
+    given = set(re.findall(r"then '((?:no|not|nothing|small|customers) [^']+)'", text))
     assert given == set(REASONS_PT)
     assert reason_in("small sample", "en") == "small sample"

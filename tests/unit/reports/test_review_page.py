@@ -135,6 +135,19 @@ def test_charts_say_in_words_what_they_show(page_html: str) -> None:
         assert (drawn.findtext(f"{SVG}desc") or "").strip()
 
 
+def test_a_kpi_that_a_product_is_led_by_has_a_chart_of_its_own() -> None:
+    own = series("payback", "number", [str(n) for n in range(9)])
+    quiet = series("repeat_rate", "percent", [str(n) for n in range(9)])
+    inputs = review_inputs(series=(own, quiet), product=replace(PRODUCT, kpis=("payback",)))
+
+    assert [(chart.name, chart.kpis, chart.title) for chart in review_charts(inputs)] == [
+        ("kpi-payback", ("payback",), own.title)
+    ]
+    page = parsed(build_report(inputs).html)
+    assert [figure.get("id") for figure in page.iter("figure")] == ["chart-kpi-payback"]
+    assert any((link.get("href") or "").endswith(".chart.kpi-payback") for link in page.iter("a"))
+
+
 def test_a_kpi_without_value_says_why_and_is_noted() -> None:
     empty = series("LTV", "money:BRL", [None] * 9, reason="no customers acquired")
     review = build_report(review_inputs(series=(empty,)))
