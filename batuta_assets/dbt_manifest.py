@@ -35,7 +35,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A relation that dbt builds. `key` is its asset key: layer and name."""
+    """A relation that dbt builds. `key` is its asset key: layer and name.
+
+    The latest version of a model has its name; an older one, kept beside it, that of its relation (`kpi_daily_v1`).
+    """
 
     unique_id: str
     name: str
@@ -54,6 +57,10 @@ class Model:
     enforced: bool
     """Whether dbt holds the model to its columns and their types."""
     about_platform: bool = False
+    declared_name: str = ""
+    """What its file calls it, whichever version it is."""
+    version: int | None = None
+    """The version of what it promises, where dbt keeps several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +178,8 @@ def _model(node: Mapping[str, Any]) -> Model:
     meta = _meta(node).get("dagster", {})
     return Model(
         unique_id=node["unique_id"],
-        name=node["name"],
-        key=(layer, node["name"]),
+        name=node["alias"],
+        key=(layer, node["alias"]),
         layer=layer,
         relation=f"{node['schema']}.{node['alias']}",
         description=node.get("description") or "",
@@ -186,6 +193,8 @@ def _model(node: Mapping[str, Any]) -> Model:
         path=node["original_file_path"],
         digest=node["checksum"]["checksum"][:16],
         about_platform=PLATFORM in config.get("tags", ()),
+        declared_name=node["name"],
+        version=node.get("version"),
         declared_in=str(node.get("patch_path") or "").partition("://")[2],
         # A seed has no contract in dbt; its column types are what its table is made with.
         enforced=node["columns"].keys() <= types.keys()

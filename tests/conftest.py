@@ -1,6 +1,7 @@
 """Fixtures for every test: a clean environment, a home of its own, and fresh migrated databases."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from tests.support import database as databases
 # A busy machine is slow, which no test is about.
 hypothesis_settings.register_profile("batuta", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("batuta")
+
+# Dagster lets SIGTERM do what SIGINT does; started in the background, where SIGINT is ignored, no child would end.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 KEPT = ("BATUTA_TEST_", "BATUTA_CACHE")
 

@@ -39,6 +39,7 @@ class Built:
         values: Accepted values by column.
         enforced: Whether dbt holds the model to its columns.
         place: Where it is declared.
+        version: The version of the model, where dbt keeps several; a contract's first number.
     """
 
     relation: str
@@ -48,6 +49,7 @@ class Built:
     values: Mapping[str, tuple[str, ...]]
     enforced: bool
     place: Position
+    version: int | None = None
 
 
 def drift(read: Sequence[Read], built: Mapping[str, Built], *, complete: bool) -> tuple[Problem, ...]:
@@ -139,6 +141,13 @@ def _same(
         yield problem(
             f"{declared} makes {name} ({columns[name].type}), which is not promised; add it and raise the version",
             "properties",
+        )
+    if relation.version is not None and contract.version.partition(".")[0] != str(relation.version):
+        yield Problem(
+            item.source.value_position(("version",)),
+            "version",
+            f"version {contract.version} promises another form than version {relation.version} of the model, which "
+            f"{declared} builds: give both the same first number, and let dbt keep the old version for the notice",
         )
     if not relation.enforced:
         yield Problem(relation.place, "contract", f"{contract.relation} is not held to its columns by dbt")

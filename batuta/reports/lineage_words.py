@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from markupsafe import Markup
@@ -18,9 +19,15 @@ _MODEL: Final = re.compile(
 """A relation that dbt builds, with or without its schema."""
 
 
+_MART: Final = re.compile(r"(?:fct|dim|kpi)_\w+")
+LATEST: Final[Mapping[str, int]] = MappingProxyType({})
+"""The version of marts whose latest is not the first, as dbt's `latest_version` says."""
+
+
 def model_page(docs: str, model: str) -> str:
-    """The address of a dbt model's page on the documentation site."""
-    return f"{docs}/#!/model/model.batuta.{model}"
+    """The address of a dbt model's page on the documentation site: marts are versioned."""
+    version = f".v{LATEST.get(model, 1)}" if _MART.fullmatch(model) else ""
+    return f"{docs}/#!/model/model.batuta.{model}{version}"
 
 
 def describe_lineage(

@@ -30,6 +30,7 @@ def declared(manifest: DbtManifest, project: Path) -> dict[str, Built]:
             },
             enforced=model.enforced,
             place=places.of(model),
+            version=model.version,
         )
     return found
 
@@ -54,7 +55,7 @@ class _Places:
     def of(self, model: Model) -> Position:
         """The line of a model's name in its file, from the project's folder on."""
         path = model.declared_in or model.path
-        named = re.compile(rf"\s*-?\s*name:\s*{re.escape(model.name)}\s*")
+        named = re.compile(rf"\s*-?\s*name:\s*{re.escape(model.declared_name or model.name)}\s*")
         for number, line in enumerate(self._read(path), 1):
             if named.fullmatch(line):
                 return Position(f"{self._project.name}/{path}", number, line.index("name:") + 1)

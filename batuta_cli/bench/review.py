@@ -78,14 +78,17 @@ class _Stack:
     environment: Mapping[str, str]
 
 
-def run(settings: Settings, say: Say, *, scale: str = "demo", runs: int = RUNS) -> dict[str, Any]:
+def run(
+    settings: Settings, say: Say, *, scale: str = "demo", runs: int = RUNS, warm_up: bool = True
+) -> dict[str, Any]:
     """Measure; the document that the bench prints as its last line.
 
     Args:
         settings: Where the warehouse's server is.
         say: Shows progress.
         scale: Scale of the example company that is the history.
-        runs: Rounds, beside one that warms up; in each, both are measured.
+        runs: Rounds; in each, both are measured.
+        warm_up: Begin with a round that does not count.
     """
     server = ensure_database(settings, say)
     taken = _Taken()
@@ -94,7 +97,7 @@ def run(settings: Settings, say: Say, *, scale: str = "demo", runs: int = RUNS) 
         TemporaryDirectory(prefix="batuta-bench-") as folder,
         _stack(settings, server, Path(folder), scale, say) as stack,
     ):
-        for number in range(runs + 1):
+        for number in range(0 if warm_up else 1, runs + 1):
             found = taken if number else _Taken()
             for side in (_ours, _dbt) if number % 2 else (_dbt, _ours):
                 side(stack, next(days), found)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from batuta.manifests.catalog import KPIS
+from batuta.reports.lineage_words import model_page
 from batuta.warehouse.connection import connect
 from batuta_agents.catalog import catalog as skills
 from tests.support.kpis_dbt import PROJECT, KpiWarehouse
@@ -112,6 +113,13 @@ def test_every_mart_keeps_a_contract(nodes: Nodes) -> None:
     marts = [node for node in nodes.values() if node["fqn"][1] == "marts"]
     assert len(marts) >= 7
     assert all(node["config"]["contract"]["enforced"] for node in marts)
+
+
+def test_every_mart_has_a_version_and_a_report_leads_to_the_page_of_the_latest(nodes: Nodes) -> None:
+    marts = [node for node in nodes.values() if node["fqn"][1] == "marts"]
+    assert {node["version"] == node["latest_version"] is not None for node in marts} == {True}
+    linked = {name: node["unique_id"] for name, node in nodes.items() if not name.startswith("platform_")}
+    assert {name: model_page("", name).rpartition("/")[2] for name in linked} == linked
 
 
 def test_every_folding_model_has_a_position(kpi_warehouse: KpiWarehouse, nodes: Nodes) -> None:
@@ -292,7 +300,7 @@ def test_a_view_that_is_told_anew_is_not_made_anew(kpi_warehouse: KpiWarehouse) 
 def test_an_exposure_rests_on_all_that_its_skills_read(kpi_warehouse: KpiWarehouse) -> None:
     manifest = json.loads((kpi_warehouse.target / "manifest.json").read_text())
     rests = {
-        exposure["name"]: {key.rpartition(".")[2] for key in exposure["depends_on"]["nodes"]}
+        exposure["name"]: {key.split(".")[2] for key in exposure["depends_on"]["nodes"]}
         for exposure in manifest["exposures"].values()
     }
     for exposure, uses in EXPOSED.items():

@@ -63,6 +63,21 @@ def manifest(tmp_path: Path) -> DbtManifest:
     return read_manifest(path)
 
 
+def test_a_version_that_is_kept_beside_the_latest_is_an_asset_of_its_own(tmp_path: Path) -> None:
+    latest = model("kpi_daily", "marts", []) | {"unique_id": "model.p.kpi_daily.v2", "version": 2}
+    older = model("kpi_daily", "marts", []) | {"unique_id": "model.p.kpi_daily.v1", "version": 1}
+    older["alias"] = "kpi_daily_v1"
+    document = {"nodes": {node["unique_id"]: node for node in (latest, older)}, "sources": {}}
+    path = tmp_path / "versions.json"
+    path.write_text(json.dumps(document))
+
+    found = read_manifest(path).models
+    assert [(m.name, m.key, m.relation, m.version, m.declared_name) for m in found.values()] == [
+        ("kpi_daily", ("marts", "kpi_daily"), "batuta_marts.kpi_daily", 2, "kpi_daily"),
+        ("kpi_daily_v1", ("marts", "kpi_daily_v1"), "batuta_marts.kpi_daily_v1", 1, "kpi_daily"),
+    ]
+
+
 def test_a_model_is_known_by_layer_and_name_and_leads_back_to_its_source(manifest: DbtManifest) -> None:
     spec = model_spec(manifest.models["model.p.stg"], manifest, "http://docs")
     assert spec.key == dg.AssetKey(["staging", "stg"])

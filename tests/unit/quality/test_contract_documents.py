@@ -105,6 +105,12 @@ def grown(relation: Built) -> Built:
             "- name: returns",
             "tests that returns is never NULL",
         ),
+        (
+            lambda relation: replace(relation, version=2),
+            "version",
+            'version: "1.0.0"',
+            "promises another form than version 2 of the model",
+        ),
     ],
 )
 def test_drift_names_the_file_the_line_and_the_field(
