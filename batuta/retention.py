@@ -3,13 +3,15 @@
 Chunk by chunk, the oldest first, each in one transaction: events that are the newest word on an entity move to
 `batuta.kept_events`, the others go. So a full rebuild of the models, which read log and kept events as one
 (`batuta.history`), gives the same values before and after. What a reader has still to read stays, and so does what
-belongs to another product. The inbox is left alone: an event lands once, ever.
+belongs to another product. The inbox is left alone: an event lands once, ever. Attachments and media go with the last
+event that names them (`retention_contents.py`).
 
 A chunk goes when all of it is older than the policy says, so an event stays up to a chunk's length (7 days) longer.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,11 +25,14 @@ from psycopg.rows import class_row
 from batuta.errors import BatutaError
 from batuta.manifests.graph import CompiledGraph
 from batuta.policy.retention import days_kept, retention_policy
+from batuta.privacy.contents import Contents
 from batuta.privacy.requests import take_up
+from batuta.retention_contents import named, note, release, still_named
 
-Place: TypeAlias = Literal["log", "kept_events", "quarantine"]
+Place: TypeAlias = Literal["log", "kept_events", "quarantine", "contents"]
 MODELS: Final = "the dbt models"
 LOCK_PATIENCE: Final = "2s"
+_LOG: Final = sql.SQL("batuta.events")
 QUARANTINE_POLICY: Final = "BATUTA_QUARANTINE_DAYS"
 
 
@@ -57,7 +62,7 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one product's share of a chunk, of the kept events or of quarantine comes to.
+    """What one product's share of a chunk, of the kept events, of quarantine or of their contents comes to.
 
     Attributes:
         place: Where the rows were.
@@ -136,14 +141,34 @@ def plan(
         RetentionBlocked: a model reads the log and does not say which events it rests on.
     """
     steps: list[Step] = []
+    going = Counter[tuple[str, str]]()
     with _snapshot(conn):
         for chunk in _chunks(conn):
             due = _due(chunk, periods, now)
             if due:
-                steps += _shares(conn, chunk, due, readers)
+                shares = _shares(conn, chunk, due, readers)
+                leaving = [step.product for step in shares if step.waits_for is None]
+                going += named(conn, _LOG, _leaves(conn, chunk, leaving))
+                steps += shares
         steps += _outdated(conn, delete=False)
         steps += _old_quarantine(conn, quarantine_days, now, empty=False)
+        steps += _going_contents(conn, going, {period.product: period.policy for period in periods})
     return steps
+
+
+def _going_contents(
+    conn: psycopg.Connection[Any], going: Counter[tuple[str, str]], policies: Mapping[str, str]
+) -> list[Step]:
+    """The contents that so many events that go name, and how many of them no other event names."""
+    in_use = still_named(conn, {product for product, _ in going}) if going else going
+    found = Counter(product for product, _ in going)
+    last = Counter(
+        product for (product, digest), events in going.items() if in_use[product, digest] == events
+    )
+    return [
+        Step("contents", product, policies[product], None, None, count, count - last[product], last[product])
+        for product, count in sorted(found.items())
+    ]
 
 
 def carry_out(
@@ -152,12 +177,13 @@ def carry_out(
     readers: Sequence[Reader],
     quarantine_days: int,
     clock: Callable[[], datetime],
+    store: Contents,
     told: Callable[[Step], None] = lambda _: None,
 ) -> list[Step]:
     """Let go of what is older than the policies say; every step, also those that wait (role: owner).
 
-    One transaction per chunk, then one each for kept events and quarantine. Killed anywhere, it is as if the step
-    that was under way had not begun, and the next call goes on.
+    One transaction per chunk, then one each for kept events, quarantine and contents. Killed anywhere, it is as if the
+    step that was under way had not begun, and the next call goes on.
 
     Args:
         conn: An idle connection that acts as owner, not in autocommit. No refresh of the models may run beside it.
@@ -165,10 +191,12 @@ def carry_out(
         readers: Whose positions are waited for; one without a position has nothing to lose.
         quarantine_days: After how many days what lies in quarantine loses its content.
         clock: Aware UTC time.
+        store: Keeps attachments and media.
         told: Hears of each step when it is committed.
 
     Raises:
         RetentionBlocked: a model reads the log and does not say which events it rests on.
+        BlobStoreFailed: the blob store does not answer; everything else is done, and contents go the next time.
     """
     take_up(conn)
     conn.commit()
@@ -186,6 +214,13 @@ def carry_out(
         steps = _old_quarantine(conn, quarantine_days, now, empty=True)
         _record(conn, steps, clock())
     _tell(steps, done, told)
+    with conn.transaction():
+        steps = [
+            Step("contents", product, policy, None, None, noted, noted - deleted, deleted)
+            for product, policy, noted, deleted in release(conn, store)
+        ]
+        _record(conn, steps, clock())
+    _tell(steps, done, told)
     return done
 
 
@@ -199,7 +234,9 @@ def _carry_out_chunk(
     try:
         with _snapshot(conn, lock=chunk):
             steps = _shares(conn, chunk, due, readers)
-            _move(conn, chunk, [step.product for step in steps if step.waits_for is None])
+            leaving = [step.product for step in steps if step.waits_for is None]
+            note(conn, _LOG, _leaves(conn, chunk, leaving), due)
+            _move(conn, chunk, leaving)
             _record(conn, steps, clock())
     except psycopg.errors.LockNotAvailable:
         waits_for = "a transaction that uses the chunk"
@@ -425,6 +462,13 @@ def _keep(conn: psycopg.Connection[Any], chunk: _Chunk, products: Sequence[str])
     conn.execute(statement, _range(chunk, products))
 
 
+def _leaves(conn: psycopg.Connection[Any], chunk: _Chunk, products: Sequence[str]) -> sql.Composable:
+    """The condition that an event of these products, in a chunk, is not kept."""
+    return sql.SQL(
+        "events.received_at >= {} and events.received_at < {} and events.product = any({}) and not {}"
+    ).format(chunk.chunk_from, chunk.chunk_to, sql.Literal(list(products)), _is_newest_word(conn))
+
+
 def _outdated(conn: psycopg.Connection[Any], *, delete: bool) -> list[Step]:
     """Kept events that a later event has overtaken: the log has a newer word on their entity."""
     read_to = _models_position(conn)
@@ -436,6 +480,7 @@ def _outdated(conn: psycopg.Connection[Any], *, delete: bool) -> list[Step]:
         ).format(overtaken)
     ).fetchall()
     if delete:
+        note(conn, sql.SQL("batuta.kept_events"), overtaken, {}, otherwise="overtaken")
         conn.execute(sql.SQL("delete from batuta.kept_events as events where {}").format(overtaken))
     return [
         Step("kept_events", product, "overtaken", None, None, found, found - gone, gone)

@@ -26,17 +26,22 @@ def retention_job(graph: CompiledGraph) -> dg.JobDefinition:
     )
     def let_go(context: dg.OpExecutionContext, runtime: Runtime) -> None:
         # Brings numpy with it, which takes long to import.
+        from batuta.blob_store import open_blobs
+        from batuta.keys import keys_for
         from batuta_agents.retrieval.embed import CONSUMER
 
         settings = runtime.settings()
         with runtime.connect("owner") as lock, runtime.connect("owner") as conn:
             hold_models(lock)
+            store = open_blobs(settings, keys_for(conn, settings.home))
+            conn.commit()
             steps = carry_out(
                 conn,
                 periods_of(graph),
                 readers_of(graph, CONSUMER),
                 settings.quarantine_days,
                 runtime.now,
+                store,
                 lambda step: context.log.info("%s", sentence(step)),
             )
         context.add_output_metadata(totals(steps))

@@ -13,7 +13,8 @@ from psycopg import sql
 
 from batuta.privacy.person import Person
 
-_CONNECTORS: Final = ("email", "whatsapp")
+CONNECTORS: Final = ("email", "whatsapp")
+"""Whose events come with contents."""
 
 
 class Contents(Protocol):
@@ -32,7 +33,7 @@ def contents_of(conn: psycopg.Connection[Any], person: Person) -> list[str]:
         sql.SQL("strpos(text, {}) > 0").format(sql.Literal(word)) for word in person.words
     )
     query = sql.SQL(_CONTENTS).format(
-        product=sql.Literal(person.product), connectors=sql.Literal(list(_CONNECTORS)), speaks=speaks
+        product=sql.Literal(person.product), connectors=sql.Literal(list(CONNECTORS)), speaks=speaks
     )
     return [digest for (digest,) in conn.execute(query)]
 

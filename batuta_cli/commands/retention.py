@@ -30,6 +30,8 @@ def retention(names: tuple[str, ...], *, apply_: bool, as_json: bool) -> None:
     How every entity stands is kept, so that a full rebuild of the models gives the same values. Without --apply it
     only says what would be done. Killed anywhere, call it again: it goes on.
     """
+    from batuta.blob_store import open_blobs
+    from batuta.keys import keys_for
     from batuta_agents.retrieval.embed import CONSUMER
     from batuta_assets.gates import hold_models
     from batuta_assets.locations import load_graph, locations
@@ -43,7 +45,9 @@ def retention(names: tuple[str, ...], *, apply_: bool, as_json: bool) -> None:
         if apply_:
             with connect(url, "owner", application="batuta retention: lock") as lock:
                 hold_models(lock)
-                found = carry_out(conn, periods, readers, settings.quarantine_days, _now)
+                store = open_blobs(settings, keys_for(conn, settings.home))
+                conn.commit()
+                found = carry_out(conn, periods, readers, settings.quarantine_days, _now, store)
         else:
             found = plan(conn, periods, readers, settings.quarantine_days, _now())
     if as_json:

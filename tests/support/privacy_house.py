@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from email.policy import SMTP
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,8 @@ from batuta.privacy.requests import carry_out_requests
 from batuta.settings import get_settings
 from batuta.warehouse.connection import connect
 from examples.vendors import shopify_data as data
-from sensors.connectors import shopify
+from sensors.connectors import email, shopify
+from sensors.connectors.pulling import FORM
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 SHOP = "arcsat-demo.myshopify.com"
@@ -94,3 +97,15 @@ class House:
                 order = data.order(number, NOW - timedelta(days=30 - place), lines=1)
                 order |= {"id": order["id"] + 1000 * place, "admin_graphql_api_id": None}
                 self.land("orders/create", order)
+
+
+def mail(uid: int, number: int, attachment: bytes, *, received_at: datetime = NOW) -> Delivery:
+    """A mail of customer `number` with an attachment, as it is fetched from the mailbox; its content is kept."""
+    message = EmailMessage()
+    message["From"], message["To"] = data.customer(number, NOW)["email"], "loja@example.com"
+    message["Message-ID"] = f"<{secrets.token_hex(4)}@example.com>"
+    message.set_content("Segue em anexo.")
+    message.add_attachment(attachment, maintype="application", subtype="pdf", filename="rg.pdf")
+    place = {"host": "mail.example.com", "user": "vendas", "folder": "INBOX", "role": "inbox", "flags": ""}
+    headers = {FORM: email.MESSAGE, **place, "uidvalidity": "1", "uid": str(uid), "kept": "yes"}
+    return Delivery("arcsat", "email", "vendas", headers, message.as_bytes(policy=SMTP), received_at)

@@ -6,22 +6,25 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from batuta.blob_store import BlobMissing, BlobStoreFailed
 from batuta.manifests.bundle import write_bundle
+from batuta.retention_contents import release
 from batuta.warehouse.connection import connect, database_name
 from batuta_assets.retention import retention_job
 from batuta_assets.runtime import Runtime
 from batuta_cli.main import LazyGroup
 from examples.vendors import shopify_data as data
-from sensors.connectors import shopify
+from sensors.connectors import email, shopify
 from sensors.run_tags import refresh_tags
 from tests.support import database as databases
 from tests.support.example import run_models
-from tests.support.privacy_house import LEAVES, NOW, House
+from tests.support.privacy_house import LEAVES, NOW, STAYS, House, mail
 from tests.support.score import company, pipeline, product
 
 # The house received everything in March 2026.
@@ -149,6 +152,51 @@ def test_the_job_does_the_same_and_never_beside_a_refresh(house: House) -> None:
     assert refresh_tags().items() <= job.tags.items()
     assert job.execute_in_process(resources={"runtime": Runtime()}).success
     assert (len(events(house, "kept_events")), events(house, "events")) == (6, set())
+
+
+def test_attachments_go_with_the_last_mail_that_has_them(house: House) -> None:
+    digests = {
+        name: house.store.put("arcsat", name.encode(), "text/plain") for name in ("gone", "shared", "other")
+    }
+    mails = [
+        mail(1, LEAVES, b"gone"),
+        mail(2, LEAVES, b"shared"),
+        mail(3, STAYS, b"shared", received_at=datetime.now(UTC)),
+    ]
+    with connect(house.url, "writer") as conn:
+        house.landing.commit(conn, [house.landing.prepare(one, email.parse) for one in mails], way="poll")
+    # As a refresh of the models would, which takes longer.
+    house.query("update batuta_intermediate.int_log_position set read_to = 1000 returning 1")
+    planned = json.loads(call("retention", "--json").stdout)["steps"]
+    applied = json.loads(call("retention", "--apply", "--json").stdout)["steps"]
+    (step,) = (step for step in applied if step["place"] == "contents")
+    assert (step["product"], step["policy"]) == ("arcsat", "retention-7d")
+    assert (step["found"], step["kept"], step["removed"]) == (2, 1, 1)
+    assert step in planned
+    with pytest.raises(BlobMissing):
+        house.store.get("arcsat", digests["gone"])
+    assert house.store.get("arcsat", digests["shared"]).content == b"shared"
+    assert house.store.get("arcsat", digests["other"]).content == b"other"
+    assert house.query("select count(*) from batuta.contents_let_go") == [(0,)]
+
+
+def test_a_store_that_does_not_answer_is_asked_again_the_next_time(house: House) -> None:
+    class Silent:
+        def delete(self, product: str, digest: str) -> None:
+            raise BlobStoreFailed("the store does not answer")
+
+    digest = house.store.put("arcsat", b"gone", "text/plain")
+    house.query(
+        "insert into batuta.contents_let_go values ('arcsat', %s, 'retention-7d') returning 1", digest
+    )
+    with connect(house.url, "owner") as conn:
+        with pytest.raises(BlobStoreFailed):
+            release(conn, Silent())
+        assert house.store.get("arcsat", digest).content == b"gone"
+        assert release(conn, house.store) == [("arcsat", "retention-7d", 1, 1)]
+        assert release(conn, house.store) == []
+    with pytest.raises(BlobMissing):
+        house.store.get("arcsat", digest)
 
 
 def test_a_product_that_is_not_there_is_refused(house: House) -> None:

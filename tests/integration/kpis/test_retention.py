@@ -63,6 +63,13 @@ histories = st.lists(
 example = iter(range(1000))
 
 
+class NoContents:
+    """A blob store that nothing is in; nothing must be deleted from it."""
+
+    def delete(self, product: str, digest: str) -> None:
+        raise AssertionError(f"{product}: {digest}")
+
+
 def let_go(
     url: str,
     periods: Sequence[Period],
@@ -72,7 +79,7 @@ def let_go(
     now: datetime = NOW,
 ) -> list[Step]:
     with connect(url, "owner") as conn:
-        return carry_out(conn, periods, readers, quarantine_days, lambda: now)
+        return carry_out(conn, periods, readers, quarantine_days, lambda: now, NoContents())
 
 
 def rows(url: str, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
@@ -307,7 +314,7 @@ from batuta.retention import Period, carry_out
 from batuta.warehouse.connection import connect
 url, product, now = sys.argv[1:]
 with connect(url, "owner", application="retention to be killed") as conn:
-    carry_out(conn, [Period(product, "retention-180d")], [], 3650, lambda: datetime.fromisoformat(now))
+    carry_out(conn, [Period(product, "retention-180d")], [], 3650, lambda: datetime.fromisoformat(now), None)
 """
 
 
@@ -380,5 +387,5 @@ def test_old_quarantine_loses_its_content_and_keeps_its_reason(kpi_warehouse: Kp
 def test_a_failed_step_leaves_the_connection_as_it_was(shops: KpiWarehouse) -> None:
     with connect(shops.url, "reader") as conn:
         with pytest.raises((BatutaError, psycopg.Error)):
-            carry_out(conn, [Period("refused", "retention-180d")], [], YEARS, lambda: NOW)
+            carry_out(conn, [Period("refused", "retention-180d")], [], YEARS, lambda: NOW, NoContents())
         assert conn.isolation_level is None

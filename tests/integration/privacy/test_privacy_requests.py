@@ -8,8 +8,6 @@ import shutil
 import stat
 import subprocess
 from datetime import timedelta
-from email.message import EmailMessage
-from email.policy import SMTP
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,7 @@ from examples.vendors import whatsapp as meta
 from sensors.connectors import email, shopify, whatsapp
 from sensors.connectors.pulling import FORM
 from tests.support.kpis_dbt import KpiWarehouse
-from tests.support.privacy_house import LEAVES, NOW, SHOP, STAYS, House
+from tests.support.privacy_house import LEAVES, NOW, SHOP, STAYS, House, mail
 
 OUTLET = "arcsat-outlet.myshopify.com"
 ORDERS = ("--select", "+fct_orders")
@@ -236,11 +234,7 @@ def test_only_what_speaks_of_the_person_is_dropped(house: House) -> None:
 def land_contents(house: House, people: dict[str, int]) -> dict[str, str]:
     """A mail with an attachment and a picture over WhatsApp from each of `people`; digests of what is kept, by name."""
     deliveries = [
-        (
-            Delivery("arcsat", "email", "vendas", mail_headers(place), mail_of(number, name.encode()), NOW),
-            email,
-        )
-        for place, (name, number) in enumerate(people.items(), 1)
+        (mail(place, number, name.encode()), email) for place, (name, number) in enumerate(people.items(), 1)
     ]
     for place, (name, number) in enumerate(people.items(), 1):
         phone = str(data.customer(number, NOW)["phone"]).removeprefix("+")
@@ -253,26 +247,12 @@ def land_contents(house: House, people: dict[str, int]) -> dict[str, str]:
     return {content.decode(): house.store.put("arcsat", content, "text/plain") for content in contents}
 
 
-def mail_of(number: int, attachment: bytes) -> bytes:
-    mail = EmailMessage()
-    mail["From"], mail["To"] = data.customer(number, NOW)["email"], "loja@example.com"
-    mail["Message-ID"] = f"<{secrets.token_hex(4)}@example.com>"
-    mail.set_content("Segue em anexo.")
-    mail.add_attachment(attachment, maintype="application", subtype="pdf", filename="rg.pdf")
-    return mail.as_bytes(policy=SMTP)
-
-
-def mail_headers(uid: int) -> dict[str, str]:
-    place = {"host": "mail.example.com", "user": "vendas", "folder": "INBOX", "role": "inbox", "flags": ""}
-    return {FORM: email.MESSAGE, **place, "uidvalidity": "1", "uid": str(uid), "kept": "yes"}
-
-
 def test_what_came_with_the_persons_mails_and_messages_goes_and_what_others_sent_too_stays(
     house: House,
 ) -> None:
     kept = land_contents(house, {"theirs": LEAVES, "shared": LEAVES, "others": STAYS})
     with connect(house.url, "writer") as conn:
-        same = Delivery("arcsat", "email", "vendas", mail_headers(9), mail_of(STAYS, b"shared"), NOW)
+        same = mail(9, STAYS, b"shared")
         house.landing.commit(conn, [house.landing.prepare(same, email.parse)], way="poll")
         # What the poll of media tells once a picture is kept: it names the message and nobody.
         [(source, subject, medium)] = house.query(
