@@ -65,7 +65,7 @@ class Demo:
             if step in line:
                 break
         if working:
-            wait_for(f"a run at {step}", lambda: self.runs(*UNFINISHED), 60)
+            wait_for(f"a run at {step}", lambda: self.runs(*UNFINISHED), 240)
         time.sleep(after_s)
         end(process)
 

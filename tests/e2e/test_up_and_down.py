@@ -82,7 +82,7 @@ def test_up_starts_everything_heals_and_down_leaves_no_process(installation: Set
 
 
 def _until_ready(url: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while True:
         try:
             if _answers(url):

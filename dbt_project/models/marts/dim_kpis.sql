@@ -5,6 +5,7 @@
 select
     kpi::text as kpi,
     position::integer as position,
+    scope::text as scope,
     title_en::text as title_en,
     title_pt::text as title_pt,
     unit::text as unit,
@@ -22,7 +23,7 @@ from (
     values
     {%- for name, kpi in catalogue.items() %}
     (
-        '{{ name }}', {{ loop.index }}, '{{ kpi.title.en }}', '{{ kpi.title["pt-BR"] }}', '{{ kpi.unit }}',
+        '{{ name }}', {{ loop.index }}, '{{ kpi.scope or "product" }}', '{{ kpi.title.en }}', '{{ kpi.title["pt-BR"] }}', '{{ kpi.unit }}',
         '{{ kpi.direction }}', '{{ kpi.grain }}', '{{ kpi.window }}', '{{ kpi.period }}', '{{ kpi.owner }}',
         '{{ kpi.basis }}',
         {{ kpi.headline }}, {{ kpi.live }},
@@ -30,9 +31,9 @@ from (
         '{{ kpi.definition["pt-BR"] | replace("'", "''") }}'
     ){{ ',' if not loop.last }}
     {%- else %}
-    (null, null, null, null, null, null, null, null, null, null, null, null, null, null, null)
+    (null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null)
     {%- endfor %}
 ) as catalogue (
-    kpi, position, title_en, title_pt, unit, direction, grain, time_window, period, owner, basis, is_headline, is_live,
-    definition_en, definition_pt
+    kpi, position, scope, title_en, title_pt, unit, direction, grain, time_window, period, owner, basis, is_headline,
+    is_live, definition_en, definition_pt
 )

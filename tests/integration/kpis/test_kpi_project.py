@@ -151,7 +151,9 @@ def test_the_catalogue_is_what_manifests_know_and_what_is_computed(
     assert all(name in made or name.split("_", 1)[1] in SERVICE or name.endswith(COST) for name in platform)
     with connect(kpi_warehouse.url, "reader") as conn:
         rows = conn.execute("select kpi from batuta_marts.dim_kpis order by position").fetchall()
+        scopes = conn.execute("select kpi from batuta_marts.dim_kpis where scope = 'platform'").fetchall()
         row = conn.execute("select pg_get_viewdef('batuta_live.live_kpi_daily'::regclass)").fetchone()
+    assert {name for (name,) in scopes} == platform
     names = [name for (name,) in rows if name not in platform]
     assert tuple(names) == KPIS
     assert row is not None
