@@ -64,6 +64,7 @@ def read(
     after_batch: int,
     *,
     product: str | None = None,
+    connector: str | None = None,
     types: Sequence[str] | None = None,
     limit: int = 1000,
 ) -> list[LoggedEvent]:
@@ -76,10 +77,13 @@ def read(
         conn: Any connection that may read the log.
         after_batch: The last batch read so far.
         product: Only this product's.
+        connector: Only this connector's: what others landed meanwhile is not even looked at.
         types: Only these types; `.*` at the end takes in a family.
         limit: About how many.
     """
-    condition = f"batch > %(after)s and {_WANTED}"
+    condition = (
+        f"batch > %(after)s and (%(connector)s::text is null or connector = %(connector)s) and {_WANTED}"
+    )
     with conn.cursor(row_factory=class_row(LoggedEvent)) as cursor:
         return cursor.execute(
             f"""
@@ -90,7 +94,7 @@ def read(
             select {COLUMNS} from batuta.events
             where {condition} and batch <= (select last.batch from last) order by batch, received_at, key
             """,
-            _wanted(product, types) | {"after": after_batch, "limit": limit},
+            _wanted(product, types) | {"after": after_batch, "connector": connector, "limit": limit},
         ).fetchall()
 
 

@@ -262,7 +262,7 @@ class Landed(Protocol):
     """The event log, as a puller may read it."""
 
     def __call__(self, after_batch: int, types: Sequence[str], limit: int) -> Sequence[LoggedEvent]:
-        """Events of these types in the batches after one, in order, whole batches only."""
+        """The connector's events of these types in the batches after one, in order, whole batches only."""
         ...
 
 

@@ -309,15 +309,15 @@ def _tools(bound: BoundAccount, means: Means, conn: Connection, puller: Puller, 
         monotonic=means.monotonic,
         deadline=deadline,
         keep_secret=bound.keep_secret,
-        landed=partial(_landed, conn, bound.key[0]),
+        landed=partial(_landed, conn, bound.key[0], bound.key[1]),
     )
 
 
 def _landed(
-    conn: Connection, product: str, after_batch: int, types: Sequence[str], limit: int
+    conn: Connection, product: str, connector: str, after_batch: int, types: Sequence[str], limit: int
 ) -> list[LoggedEvent]:
     with conn.transaction():
-        return read(conn, after_batch, product=product, types=types, limit=limit)
+        return read(conn, after_batch, product=product, connector=connector, types=types, limit=limit)
 
 
 @contextmanager

@@ -164,6 +164,10 @@ def test_readers_go_on_from_the_last_batch_and_get_whole_batches(conn: Connectio
     assert counts_since(conn, 0) == {("arcsat", "trial", "surveys"): 10}
     assert read(conn, 0, types=["com.batuta.*"], product="arcsat", limit=100)
     assert not read(conn, 0, types=["com.shopify.*"], limit=100)
+    found = read(conn, 0, types=["com.batuta.*"], connector="trial", limit=100)
+    assert found
+    assert {event.connector for event in found} == {"trial"}
+    assert not read(conn, 0, types=["com.batuta.*"], connector="shopify", limit=100)
     assert [e.id for e in find(conn, "3-0", product="arcsat", source="trial")] == ["3-0"]
 
 
