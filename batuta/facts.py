@@ -260,7 +260,9 @@ def events_of_fact(conn: psycopg.Connection[Any], fact_id: str) -> FactEvents:
     ).fetchone()
     if row is None:
         raise BatutaError(
-            f"no fact {fact_id!r} is recorded", hint="Fact ids are in the run's facts and the report."
+            f"no fact {fact_id!r} is recorded",
+            hint="Ids of recorded facts begin with run_, as the report shows them. What the page reads from a relation "
+            "by itself leads to the relation it names beside it.",
         )
     product, lineage, run_id = row
     refs, unchanged = _follow(conn, run_id, lineage)

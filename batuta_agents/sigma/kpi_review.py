@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from batuta.anomalies import Outlier, outliers
+from batuta.kpis import reason_in
 from batuta_agents.context import SkillContext
 from batuta_agents.forms import OutputPart, Paragraph, SkillInput, SkillOutput
 from batuta_agents.lineage import EventList, FromFacts, FromRows
@@ -24,6 +25,8 @@ WATCHED: Final[Mapping[str, bool]] = {"net_sales": False, "orders": True, "new_c
 """KPIs of one day each, judged for anomalies; True where they are counts."""
 COMPARED_DAYS: Final = (1, 7, 28)
 HISTORY_DAYS: Final = 63
+NO_DAY: Final = "no_day"
+"""The reason where a series does not reach the day."""
 _ONE: Final = Decimal(1)
 _CENT: Final = Decimal("0.01")
 _TENTH: Final = Decimal("0.1")
@@ -112,8 +115,10 @@ class KpiReview(SkillOutput):
         "live_customers",
         "live_spend",
         "live_surveys",
+        "live_invitations",
         "live_pull_requests",
         "live_releases",
+        "live_issues",
     ],
     roles=["kpi.read"],
 )
@@ -174,7 +179,7 @@ def _reading(
     ):
         if measured is not None:
             context.fact(f"{facts}.{name}", measured, of_unit, lineage)
-    reason = _reason(context, "no_day" if number is None else row["reason"])
+    reason = _reason(context, NO_DAY if number is None else row["reason"])
     if reason:
         context.fact(f"{facts}.reason", reason, "text", lineage)
     return KpiReading(
@@ -327,9 +332,10 @@ def _label(context: SkillContext, row: Mapping[str, Any]) -> str:
 
 
 def _reason(context: SkillContext, reason: str | None) -> str | None:
-    """A reason in the product's language where the narratives know it."""
-    key = f"reason.{reason}"
-    return context.words(key) if reason and key in context.narratives.templates else reason
+    """A reason in the language of the narratives."""
+    if reason == NO_DAY:
+        return context.words(f"reason.{NO_DAY}")
+    return reason_in(reason, context.narratives.locale)
 
 
 def _narrate(

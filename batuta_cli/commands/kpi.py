@@ -32,6 +32,7 @@ WORDS = {
         "day": "day",
         "days": "days",
         "all time": "all time",
+        "horizon of the prediction": "horizon of the prediction",
         "currency": "currency",
         "points": "points",
         "hours": "hours",
@@ -51,6 +52,7 @@ WORDS = {
         "day": "dia",
         "days": "dias",
         "all time": "desde o início",
+        "horizon of the prediction": "horizonte da previsão",
         "currency": "moeda",
         "points": "pontos",
         "hours": "horas",
@@ -233,7 +235,7 @@ def _moment(moment: datetime, product: ProductForm) -> str:
 
 def _window(window: str, words: dict[str, str]) -> str:
     number, _, unit = window.partition(" ")
-    return f"{number} {words[unit]}" if number.isdigit() else words[window]
+    return f"{number} {words.get(unit, unit)}" if number.isdigit() else words.get(window, window)
 
 
 def _note(entry: KpiValue, locale: str) -> str:

@@ -22,6 +22,7 @@ from batuta.warehouse.binaries import Progress
 from batuta.warehouse.connection import dbt_environment
 
 SKIPPED = frozenset({"target", "logs", "dbt_packages"})
+SEEDS_AND_MODELS: Final = ("--resource-type", "seed", "--resource-type", "model")
 SITE: Final = ("index.html", "manifest.json", "catalog.json")
 """What is published. Results of runs are not: they say nothing of the project."""
 PLACEHOLDER = """<!doctype html><meta charset="utf-8"><title>BATUTA: data documentation</title>
@@ -113,7 +114,7 @@ def build_site(settings: Settings, out: Path, progress: Progress) -> tuple[Path,
         target = Path(folder_name)
         with scratch_database(ensure_database(settings, progress)) as url:
             for command, words in (
-                (["run"], "building the models"),
+                (["build", *SEEDS_AND_MODELS], "building the models"),
                 (["docs", "generate"], "writing the site"),
             ):
                 progress(words)

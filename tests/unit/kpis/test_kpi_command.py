@@ -133,3 +133,16 @@ def test_every_reason_a_model_gives_can_be_said_in_portuguese() -> None:
     given = set(re.findall(r"then '((?:no|not|nothing|small|customers) [^']+)'", text))
     assert given == set(REASONS_PT)
     assert reason_in("small sample", "en") == "small sample"
+
+
+def test_every_unit_and_window_of_the_catalogue_can_be_said() -> None:
+    from ruamel.yaml import YAML
+
+    document = YAML(typ="safe", pure=True).load(PROJECT / "models" / "marts" / "_dim_kpis.yml")
+    catalogue = document["models"][0]["config"]["meta"]["kpis"].values()
+    said = {kpi["unit"] for kpi in catalogue}
+    for kpi in catalogue:
+        number, _, unit = kpi["window"].partition(" ")
+        said.add(unit if number.isdigit() else kpi["window"])
+    for words in command.WORDS.values():
+        assert said <= words.keys()
