@@ -47,6 +47,12 @@ create table batuta_live.live_surveys (
 create table batuta_live.live_pull_requests (
     product text, repository_id text, number bigint, base_ref text, default_branch text, is_bot boolean,
     merged_at timestamptz, event_source text, event_id text);
+create table batuta_live.live_invitations (
+    product text, business_date date, event_source text, event_id text
+);
+create table batuta_live.live_issues (
+    product text, is_incident boolean, is_deleted boolean, opened_on date, closed_on date, event_source text, event_id text
+);
 create table batuta_live.live_releases (
     product text, repository_id text, release_id text, released_at timestamptz, released_on date, is_draft boolean,
     is_prerelease boolean, is_deleted boolean, event_source text, event_id text);
