@@ -51,7 +51,8 @@ create table batuta_live.live_invitations (
     product text, business_date date, event_source text, event_id text
 );
 create table batuta_live.live_issues (
-    product text, is_incident boolean, is_deleted boolean, opened_on date, closed_on date, event_source text, event_id text
+    product text, is_incident boolean, is_deleted boolean, opened_on date, closed_on date, event_source text,
+    event_id text
 );
 create table batuta_live.live_releases (
     product text, repository_id text, release_id text, released_at timestamptz, released_on date, is_draft boolean,
