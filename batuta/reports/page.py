@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias
 from markupsafe import Markup
 
 from batuta.facts import Fact, format_fact, format_value
+from batuta.kpis import reason_in
 from batuta.reports import charts
 from batuta.reports.charts import Chart
 from batuta.reports.figures import review_charts
@@ -106,7 +107,8 @@ class PageModel:
 
     def reason(self, code: str | None) -> str:
         """Why there is no value."""
-        return named(self.words, "reason", code) if code else self.words["no_value"]
+        said = reason_in(code, self.locale)
+        return named(self.words, "reason", said) if said else self.words["no_value"]
 
     def reason_code(self, code: str) -> str:
         """Why a delivery is in quarantine."""

@@ -160,17 +160,6 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "reason_code.unknown_topic": ("tópico que não é lido", "topic that is not read"),
     "reason_code.no_contract": ("tipo sem contrato", "type without contract"),
     "reason.no_day": ("a série ainda não chega a este dia", "the series does not reach this day yet"),
-    "reason.no customers acquired": ("nenhum cliente conquistado", "no customers acquired"),
-    "reason.no spend recorded": ("nenhum gasto registrado", "no spend recorded"),
-    "reason.no customers acquired in 90 days": (
-        "nenhum cliente conquistado em 90 dias",
-        "no customers acquired in 90 days",
-    ),
-    "reason.no answers in 90 days": ("nenhuma resposta em 90 dias", "no answers in 90 days"),
-    "reason.small sample": ("amostra pequena", "small sample"),
-    "reason.nothing released in 90 days": ("nada lançado em 90 dias", "nothing released in 90 days"),
-    "reason.no orders in 90 days": ("nenhum pedido em 90 dias", "no orders in 90 days"),
-    "reason.no sales in 90 days": ("nenhuma venda em 90 dias", "no sales in 90 days"),
 }
 _PORTUGUESE: Final[Mapping[str, str]] = MappingProxyType({key: texts[0] for key, texts in _WORDS.items()})
 _ENGLISH: Final[Mapping[str, str]] = MappingProxyType({key: texts[1] for key, texts in _WORDS.items()})

@@ -149,9 +149,9 @@ def test_a_kpi_that_a_product_is_led_by_has_a_chart_of_its_own() -> None:
 
 
 def test_a_kpi_without_value_says_why_and_is_noted() -> None:
-    empty = series("LTV", "money:BRL", [None] * 9, reason="no customers acquired")
+    empty = series("LTV", "money:BRL", [None] * 9, reason="no gross margin declared")
     review = build_report(review_inputs(series=(empty,)))
-    assert "nenhum cliente conquistado" in review.html
+    assert "margem bruta não declarada" in review.html
     assert [notice.plain("pt-BR") for notice in review.notices if notice.anchor == "kpis"] == [
         "Título de LTV sem valor"
     ]
