@@ -140,14 +140,32 @@ def page(target: Path) -> str:
 
 
 def _manifest(target: Path) -> dict[str, Any]:
-    """dbt's manifest without paths of this machine, and with macros that are not shown."""
+    """dbt's manifest without paths of this machine, without macros, and with the KPIs told where they are listed."""
     manifest = json.loads((target / "manifest.json").read_bytes())
     for node in manifest["nodes"].values():
         node.pop("compiled_path", None)
         node.pop("build_path", None)
+        if catalogue := node.get("config", {}).get("meta", {}).get("kpis"):
+            node["description"] = f"{node.get('description') or ''}\n\n{kpi_table(catalogue)}"
     for macro in manifest["macros"].values():
         macro["docs"] = {**macro.get("docs", {}), "show": False}
     return manifest
+
+
+def kpi_table(catalogue: Mapping[str, Mapping[str, Any]]) -> str:
+    """The catalogue of KPIs as a table in Markdown, a row each: what it is called, counted in, and made of."""
+    rows = ["| KPI | | unit | window | owner | definition |", "|---|---|---|---|---|---|"]
+    for name, kpi in catalogue.items():
+        cells = (
+            name,
+            kpi["title"]["en"],
+            kpi["unit"],
+            kpi["window"],
+            kpi["owner"],
+            kpi["definition"]["en"],
+        )
+        rows.append(f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |")
+    return "\n".join(rows)
 
 
 def _dbt(settings: Settings, command: list[str], target: Path, environment: Mapping[str, str]) -> None:

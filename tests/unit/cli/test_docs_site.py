@@ -43,3 +43,19 @@ def test_macros_are_not_shown_and_paths_not_told(tmp_path: Path) -> None:
 def test_a_page_of_another_dbt_without_a_place_for_the_data_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DocsFailed, match=r"no place for manifest\.json"):
         page(made(tmp_path, "<script></script>"))
+
+
+def test_the_page_of_the_catalogue_lists_the_kpis_with_their_definitions(tmp_path: Path) -> None:
+    folder = made(tmp_path)
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    kpi: dict[str, object] = {
+        "title": {"en": "Net sales"},
+        "unit": "currency",
+        "window": "1 day",
+        "owner": "team:sigma",
+    }
+    kpi["definition"] = {"en": "Gross | less discounts."}
+    manifest["nodes"]["model.m"]["config"] = {"meta": {"kpis": {"net_sales": kpi}}}
+    (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    told = "| net_sales | Net sales | currency | 1 day | team:sigma | Gross / less discounts. |"
+    assert told in page(folder)
