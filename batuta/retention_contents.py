@@ -96,5 +96,5 @@ def release(conn: psycopg.Connection[Any], store: Contents) -> list[tuple[str, s
     return [(product, policy, count, deleted[product, policy]) for (product, policy), count in noted.items()]
 
 
-def _named(relation: sql.Composable, condition: sql.Composable) -> sql.Composable:
+def _named(relation: sql.Composable, condition: sql.Composable) -> sql.Composed:
     return _NAMED.format(relation=relation, connectors=sql.Literal(list(CONNECTORS)), condition=condition)
