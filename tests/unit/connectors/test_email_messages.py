@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,8 @@ def test_nothing_that_landing_writes_names_a_person(tmp_path: Path) -> None:
     prepared = preparation.prepare(delivered(SIMPLE), email.parse)
     assert prepared.held is None
     written = " ".join(f"{row.source} {row.subject} {row.data.decode()}" for row in prepared.rows).lower()
+    # A pseudonym may spell a short name by chance.
+    written = re.sub(r"\b[a-z]?\d+:[\w-]{20,}|sha256:[0-9a-f]+", "", written)
     for word in ("joao", "joão", "ana", "bia", "vendas@", "maria", "1@example.com"):
         assert word not in written
     assert "imap://mail.example.com/" in written

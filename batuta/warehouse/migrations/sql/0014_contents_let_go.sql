@@ -10,6 +10,7 @@ create table batuta.contents_let_go (
 comment on table batuta.contents_let_go is 'Contents of the blob store that events no longer in the log named; those still named elsewhere stay.';
 
 alter table batuta.contents_let_go owner to batuta_owner;
+grant select on batuta.contents_let_go to batuta_reader, batuta_writer, batuta_auditor;
 
 alter table batuta.retention_steps drop constraint retention_steps_place_check;
 alter table batuta.retention_steps
