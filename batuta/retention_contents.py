@@ -8,11 +8,12 @@ names, in the log or among the kept, stays.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final
 
 import psycopg
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from batuta.privacy.contents import CONNECTORS, Contents
 
@@ -47,8 +48,6 @@ def note(
         policies: Why, by product.
         otherwise: Why, for all others.
     """
-    from psycopg.types.json import Jsonb
-
     statement = _NOTE.format(
         policies=sql.Literal(Jsonb(dict(policies))),
         otherwise=sql.Literal(otherwise),
@@ -65,9 +64,9 @@ def named(
     return Counter({(product, digest): events for product, digest, events in rows})
 
 
-def still_named(conn: psycopg.Connection[Any], products: Iterable[str]) -> Counter[tuple[str, str]]:
+def still_named(conn: psycopg.Connection[Any], products: Set[str]) -> Counter[tuple[str, str]]:
     """How many events there are, in the log or kept, that name each content of these products."""
-    condition = sql.SQL("events.product = any({})").format(sql.Literal(sorted(set(products))))
+    condition = sql.SQL("events.product = any({})").format(sql.Literal(sorted(products)))
     return named(conn, sql.SQL("batuta.history"), condition)
 
 

@@ -25,9 +25,10 @@ def retention_job(graph: CompiledGraph) -> dg.JobDefinition:
         out=dg.Out(dg.Nothing),
     )
     def let_go(context: dg.OpExecutionContext, runtime: Runtime) -> None:
-        # Brings numpy with it, which takes long to import.
         from batuta.blob_store import open_blobs
         from batuta.keys import keys_for
+
+        # Brings numpy with it, which takes long to import.
         from batuta_agents.retrieval.embed import CONSUMER
 
         settings = runtime.settings()
