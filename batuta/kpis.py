@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from batuta.errors import BatutaError
+from batuta.facts import format_value
 from batuta.lifetime.reasons import IN_PORTUGUESE
 
 if TYPE_CHECKING:
@@ -37,6 +38,24 @@ REASONS_PT: Final = MappingProxyType(
         "customers bring no profit": "clientes não trazem lucro",
         "no invitations in 90 days": "nenhum convite em 90 dias",
         "no incident ended in 90 days": "nenhum incidente encerrado em 90 dias",
+    }
+)
+_WINDOW_PT: Final = MappingProxyType(
+    {
+        "day": "dia",
+        "days": "dias",
+        "all time": "desde o início",
+        "horizon of the prediction": "horizonte da previsão",
+    }
+)
+_UNIT_PT: Final = MappingProxyType(
+    {
+        "currency": "moeda",
+        "points": "pontos",
+        "hours": "horas",
+        "count": "quantidade",
+        "percent": "por cento",
+        "number": "número",
     }
 )
 
@@ -119,6 +138,14 @@ class KpiValue:
         """The unit as `batuta.facts` names it: money carries its currency."""
         return f"money:{self.currency}" if self.unit == "currency" else self.unit
 
+    def title(self, locale: str) -> str:
+        """What it is called in the language of `locale`."""
+        return self.title_pt if locale.startswith("pt") else self.title_en
+
+    def definition(self, locale: str) -> str:
+        """What it means, in the language of `locale`."""
+        return self.definition_pt if locale.startswith("pt") else self.definition_en
+
 
 def current_kpis(
     conn: psycopg.Connection[Any], product: str, as_of: date | None = None
@@ -146,11 +173,43 @@ def products(conn: psycopg.Connection[Any]) -> tuple[ProductForm, ...]:
     return tuple(ProductForm(*row) for row in rows)
 
 
+def catalogued(conn: psycopg.Connection[Any]) -> tuple[str, ...]:
+    """The names of the KPIs of products, in the order of their catalogue."""
+    rows = conn.execute("select kpi from batuta_marts.dim_kpis where scope = 'product' order by position")
+    return tuple(row[0] for row in rows)
+
+
 def reason_in(reason: str | None, locale: str) -> str | None:
     """A reason in the language of `locale`."""
     if reason is None or not locale.startswith("pt"):
         return reason
     return REASONS_PT.get(reason) or IN_PORTUGUESE.get(reason, reason)
+
+
+def window_in(window: str, locale: str) -> str:
+    """How much time a value looks at, in the language of `locale`: `90 days`, `desde o início`."""
+    if not locale.startswith("pt"):
+        return window
+    number, _, unit = window.partition(" ")
+    return f"{number} {_WINDOW_PT.get(unit, unit)}" if number.isdigit() else _WINDOW_PT.get(window, window)
+
+
+def unit_in(value: KpiValue, locale: str) -> str:
+    """What a value is counted in, in the language of `locale`; of money the ISO currency."""
+    if value.currency is not None:
+        return value.currency
+    return _UNIT_PT.get(value.unit, value.unit) if locale.startswith("pt") else value.unit
+
+
+def note_in(value: KpiValue, locale: str) -> str:
+    """The interval of a value, and why there is none or what to keep in mind, in the language of `locale`."""
+    notes: list[str] = []
+    if value.low is not None and value.high is not None:
+        low, high = (format_value(end, value.printed_unit, locale) for end in (value.low, value.high))
+        notes.append(f"95 %: {low} {'a' if locale.startswith('pt') else 'to'} {high}")
+    if (reason := reason_in(value.reason, locale)) is not None:
+        notes.append(reason)
+    return "; ".join(notes)
 
 
 @contextmanager

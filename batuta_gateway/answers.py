@@ -9,6 +9,12 @@ import orjson
 from starlette.responses import Response
 
 RETRY_AFTER_SECONDS: Final = 2
+_PAGE_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data: 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
 
 
 class Refusal(Exception):
@@ -40,6 +46,11 @@ def answer(content: Any, *, status: int = 200, headers: Mapping[str, str] | None
     """A JSON response."""
     body = orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE)
     return Response(body, status_code=status, headers=dict(headers or {}), media_type="application/json")
+
+
+def page(html: str | bytes, *, status: int = 200) -> Response:
+    """A page for people: nothing of it is run, fetched from elsewhere or kept."""
+    return Response(html, status, _PAGE_HEADERS, "text/html; charset=utf-8")
 
 
 def unavailable(reason: str) -> Refusal:

@@ -24,6 +24,7 @@ from batuta_gateway.access_log import AccessLog, log_failure
 from batuta_gateway.acknowledgements import Acknowledgements
 from batuta_gateway.answers import Refusal, not_found
 from batuta_gateway.bodies import BodyReader
+from batuta_gateway.console import pages as console
 from batuta_gateway.doors import Entrance
 from batuta_gateway.gateway import Gateway
 from batuta_gateway.intake import Intake, IntakeLimits, WayIn
@@ -70,6 +71,7 @@ def create_app(
             Route("/healthz", pages.health),
             Route("/readyz", pages.ready),
             Route("/reports/{product}/{family}/{date}", pages.report),
+            *console.ROUTES,
         ],
         middleware=[
             Middleware(AccessLog, settings, gateway.acknowledgements.note),

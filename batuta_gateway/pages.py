@@ -13,17 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from batuta.errors import BatutaError
-from batuta_gateway.answers import answer, not_found, unavailable
+from batuta_gateway.answers import answer, not_found, page, unavailable
 from batuta_gateway.gateway import Gateway, gateway_of
 from batuta_gateway.local import require_loopback
 
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-_PAGE_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data: 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
 
 
 async def health(_: Request) -> Response:
@@ -53,8 +47,7 @@ async def report(request: Request) -> Response:
     ]
     if day is None or not pipelines:
         raise not_found()
-    page = await asyncio.to_thread(_stored_page, gateway, pipelines, parts["product"], day)
-    return Response(page, media_type="text/html; charset=utf-8", headers=_PAGE_HEADERS)
+    return page(await asyncio.to_thread(_stored_page, gateway, pipelines, parts["product"], day))
 
 
 def _day(text: str) -> date | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import sys
-from typing import Final
 
 import uvicorn
 
@@ -13,8 +12,6 @@ from batuta.ports import require_free
 from batuta.settings import Settings, get_settings
 from batuta.telemetry import configure_logging
 from batuta_gateway.app import create_app
-
-SWITCH_SECONDS: Final = 0.0005
 
 
 def serve(settings: Settings) -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     Draw = Callable[[Axes], None]
 
+ONE_DAY: Final = "1 day"
+"""The window of a KPI whose value is that of one day."""
+
 CHART_KPIS: Final[Mapping[str, tuple[str, ...]]] = {
     "sales": ("net_sales",),
     "customers": ("new_customers",),
@@ -54,6 +57,19 @@ def review_charts(inputs: ReviewInputs) -> list[Chart]:
             name = f"kpi-{series.kpi}"
             found.append(chart(name, [series], series.title, charts.lines([series], locale)))
     return found
+
+
+def kpi_chart(series: KpiSeries, locale: str) -> Chart | None:
+    """One KPI's days by themselves: bars where a value is that of one day; None where no day has a value."""
+    if all(point.value is None for point in series.points):
+        return None
+    words = words_of(locale)
+    draw = charts.lines([series], locale)
+    if series.window == ONE_DAY:
+        draw = charts.bars(series, locale, frozenset(), words["mean_of_seven"])
+    return Chart(
+        f"kpi-{series.kpi}", (series.kpi,), series.title, _describe(series, words, locale), "wide", draw
+    )
 
 
 def _describe(series: KpiSeries, words: Mapping[str, str], locale: str) -> str:

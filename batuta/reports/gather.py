@@ -67,7 +67,7 @@ def gather(
         MartsMissing: the models have never been built.
     """
     with conn.transaction(), acting_as_reader(conn):
-        series = _series(conn, product, business_date)
+        series = kpi_series(conn, product, business_date)
     with conn.transaction():
         return ReviewInputs(
             product=product,
@@ -92,7 +92,12 @@ def acting_as_reader(conn: psycopg.Connection[Any]) -> Iterator[None]:
     yield
 
 
-def _series(conn: psycopg.Connection[Any], product: ProductInfo, last: date) -> tuple[KpiSeries, ...]:
+def kpi_series(conn: psycopg.Connection[Any], product: ProductInfo, last: date) -> tuple[KpiSeries, ...]:
+    """A product's KPIs over the `DAYS` business days up to `last`, in the catalogue's order (role: reader).
+
+    Raises:
+        MartsMissing: the models have never been built.
+    """
     from psycopg.errors import InvalidSchemaName, UndefinedTable
 
     first = last - timedelta(days=DAYS - 1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -13,6 +15,32 @@ from batuta.reports.gather import SERIES_DIGEST, SERIES_RELATION
 from batuta.reports.model import KpiSeries, ReviewInputs
 
 COMPARED_DAYS: Final = 7
+_OF_KPI: Final = re.compile(
+    r".+\.(?P<product>[^.]+)\.(?P<day>\d{4}-\d\d-\d\d)\.(?P<kpi>[^.]+)\.(?P<part>value|low|high|earlier|change)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PageKpi:
+    """A KPI's number on a page: whose it is, and the days whose values it was made of."""
+
+    product: str
+    kpi: str
+    days: tuple[date, ...]
+
+
+def kpi_of_page(fact_id: str) -> PageKpi | None:
+    """What the id of a page's own fact names; None where it is no KPI's."""
+    found = _OF_KPI.fullmatch(fact_id)
+    if found is None:
+        return None
+    try:
+        day = date.fromisoformat(found["day"])
+    except ValueError:
+        return None
+    earlier = day - timedelta(days=COMPARED_DAYS)
+    days = {"earlier": (earlier,), "change": (earlier, day)}.get(found["part"], (day,))
+    return PageKpi(found["product"], found["kpi"], days)
 
 
 def own_facts(inputs: ReviewInputs) -> list[Fact]:

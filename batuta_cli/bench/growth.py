@@ -67,7 +67,9 @@ class _Size:
             self.figures.setdefault(name, []).append(value)
 
 
-def run(settings: Settings, say: Say, *, scale: float = 1.0, runs: int = RUNS) -> dict[str, Any]:
+def run(
+    settings: Settings, say: Say, *, scale: float = 1.0, runs: int = RUNS, warm_up: bool = True
+) -> dict[str, Any]:
     """Measure; the document that the bench prints as its last line.
 
     Args:
@@ -75,10 +77,12 @@ def run(settings: Settings, say: Say, *, scale: float = 1.0, runs: int = RUNS) -
         say: Shows progress.
         scale: Share of the full sizes, for trying the bench itself.
         runs: Rounds; in each, every size is measured once.
+        warm_up: Go through a round before, which is not counted.
     """
     server = ensure_database(settings, say)
-    days = _measure(settings, server, _scaled(DAYS, scale), runs, say, by_days=True)
-    products = _measure(settings, server, _scaled(PRODUCTS, scale), runs, say, by_days=False)
+    rounds = range(0 if warm_up else 1, runs + 1)
+    days = _measure(settings, server, _scaled(DAYS, scale), rounds, say, by_days=True)
+    products = _measure(settings, server, _scaled(PRODUCTS, scale), rounds, say, by_days=False)
     ratios = _ratios(days, "days") | _ratios(products, "products")
     smallest = (days[0], products[0])
     return {
@@ -104,7 +108,7 @@ def _scaled(counts: Sequence[int], scale: float) -> list[int]:
 
 
 def _measure(
-    settings: Settings, server: str, counts: Sequence[int], runs: int, say: Say, *, by_days: bool
+    settings: Settings, server: str, counts: Sequence[int], rounds: range, say: Say, *, by_days: bool
 ) -> list[_Size]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="batuta-bench-")))
@@ -115,10 +119,10 @@ def _measure(
             say(f"filling a warehouse with {count} {'days' if by_days else 'products'}")
             sizes.append(_of_days(own, url, count) if by_days else _of_products(own, url, count))
         one = _one_day if by_days else _one_event
-        for number in range(runs + 1):
+        for number in rounds:
             for size in sizes:
                 figures = one(size)
-                if number:  # the round before the first warms up
+                if number:  # round 0 warms up
                     size.take(figures)
                     said = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
                     say(f"{size.count} {'days' if by_days else 'products'}, round {number}: {said}")

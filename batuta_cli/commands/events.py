@@ -10,11 +10,13 @@ from typing import Any
 import click
 
 from batuta.errors import BatutaError, UsageError
-from batuta.facts import events_of_fact
+from batuta.facts import FactEvents, events_of_fact
 from batuta.landing.reader import LoggedEvent, find, has_landed, newest
+from batuta.reports.own_facts import kpi_of_page
 from batuta.settings import get_settings
 from batuta.warehouse.connection import Connection, connect
 from batuta.warehouse.database import ensure_database
+from batuta_agents.sigma.evidence import events_of_kpi
 from batuta_cli.progress import steps
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one event a line.")
@@ -35,7 +37,9 @@ def events() -> None:
 @click.option("--product", help="Only this product's.")
 @click.option("--type", "types", multiple=True, help="Only this type, or a family: com.shopify.orders.*")
 @click.option("--run", "run_id", help="Those that triggered this Dagster run.")
-@click.option("--fact", "fact_id", help="Those this recorded fact was computed from.")
+@click.option("--fact", "fact_id", help="Those this number of a report was computed from.")
+@click.option("--kpi", help="Those behind this KPI's value; with --product and --as-of.")
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="The business day of the KPI's value.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @_json_option
 def list_events(
@@ -43,16 +47,26 @@ def list_events(
     types: tuple[str, ...],
     run_id: str | None,
     fact_id: str | None,
+    kpi: str | None,
+    as_of: datetime | None,
     *,
     limit: int,
     as_json: bool,
 ) -> None:
-    """The events that landed last, or those behind a run or a fact."""
-    if run_id is not None and fact_id is not None:
-        raise UsageError("--run and --fact do not go together")
+    """The events that landed last, or those behind a run, a number of a report or a KPI's value."""
+    if sum(given is not None for given in (run_id, fact_id, kpi)) > 1:
+        raise UsageError("--run, --fact and --kpi do not go together")
+    if (kpi is None) != (as_of is None) or (kpi is not None and product is None):
+        raise UsageError(
+            "--kpi, --as-of and --product go together", hint="A KPI has a value for each product and day."
+        )
     with connect(ensure_database(get_settings(), steps()), "reader") as conn:
         if fact_id is not None:
-            _show_fact(conn, fact_id, limit, as_json=as_json)
+            _show_behind(_behind(conn, fact_id), limit, as_json=as_json)
+            return
+        if product is not None and kpi is not None and as_of is not None:
+            behind = FactEvents(events_of_kpi(conn, product, kpi, [as_of.date()]), None)
+            _show_behind(behind, limit, as_json=as_json)
             return
         if run_id is not None:
             _show_run(conn, run_id, limit, as_json=as_json)
@@ -120,8 +134,15 @@ def _expired_line(product: str, event_id: str) -> str:
     return f"{'':>7}  {'expired by policy':<19}  {product:<12} {'':<36} {event_id}"
 
 
-def _show_fact(conn: Connection, fact_id: str, limit: int, *, as_json: bool) -> None:
-    found = events_of_fact(conn, fact_id)
+def _behind(conn: Connection, fact_id: str) -> FactEvents:
+    """The events of a recorded fact, or of a KPI's value that a page shows."""
+    page = kpi_of_page(fact_id)
+    if page is None:
+        return events_of_fact(conn, fact_id)
+    return FactEvents(events_of_kpi(conn, page.product, page.kpi, page.days), None)
+
+
+def _show_behind(found: FactEvents, limit: int, *, as_json: bool) -> None:
     for event in found.events[:limit]:
         if as_json:
             document = dataclasses.asdict(event) | {"expired": event.expired}

@@ -13,7 +13,16 @@ import click
 
 from batuta.errors import BatutaError, UsageError
 from batuta.facts import encode_value, format_value
-from batuta.kpis import KpiValue, ProductForm, current_kpis, products, reason_in
+from batuta.kpis import (
+    KpiValue,
+    ProductForm,
+    current_kpis,
+    note_in,
+    products,
+    reason_in,
+    unit_in,
+    window_in,
+)
 from batuta.settings import get_settings
 from batuta.warehouse.connection import connect
 from batuta.warehouse.database import ensure_database
@@ -29,16 +38,6 @@ WORDS = {
         "as_of": "as of",
         "fresh": "events up to",
         "none": "no figures yet",
-        "day": "day",
-        "days": "days",
-        "all time": "all time",
-        "horizon of the prediction": "horizon of the prediction",
-        "currency": "currency",
-        "points": "points",
-        "hours": "hours",
-        "count": "count",
-        "percent": "percent",
-        "number": "number",
     },
     "pt": {
         "value": "Valor",
@@ -49,16 +48,6 @@ WORDS = {
         "as_of": "em",
         "fresh": "eventos até",
         "none": "ainda sem números",
-        "day": "dia",
-        "days": "dias",
-        "all time": "desde o início",
-        "horizon of the prediction": "horizonte da previsão",
-        "currency": "moeda",
-        "points": "pontos",
-        "hours": "horas",
-        "count": "quantidade",
-        "percent": "por cento",
-        "number": "número",
     },
 }
 
@@ -189,8 +178,7 @@ def _print(product: ProductForm, values: Sequence[KpiValue]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    pt = product.locale.startswith("pt")
-    words = WORDS["pt" if pt else "en"]
+    words = WORDS["pt" if product.locale.startswith("pt") else "en"]
     console = Console()
     if not values:
         console.print(f"{product.name}: {words['none']}")
@@ -204,12 +192,12 @@ def _print(product: ProductForm, values: Sequence[KpiValue]) -> None:
     table.add_column(words["note"])
     for entry in values:
         table.add_row(
-            entry.title_pt if pt else entry.title_en,
+            entry.title(product.locale),
             format_value(entry.value, entry.printed_unit, product.locale),
-            entry.currency or words[entry.unit],
-            _window(entry.window, words),
+            unit_in(entry, product.locale),
+            window_in(entry.window, product.locale),
             format_value(entry.sample_size, "count", product.locale),
-            _note(entry, product.locale),
+            note_in(entry, product.locale),
             style="bold" if entry.is_headline else None,
         )
     console.print(table)
@@ -231,18 +219,3 @@ def _moment(moment: datetime, product: ProductForm) -> str:
 
     zone = get_timezone(product.timezone)
     return format_datetime(moment, "short", tzinfo=zone, locale=product.locale.replace("-", "_"))
-
-
-def _window(window: str, words: dict[str, str]) -> str:
-    number, _, unit = window.partition(" ")
-    return f"{number} {words.get(unit, unit)}" if number.isdigit() else words.get(window, window)
-
-
-def _note(entry: KpiValue, locale: str) -> str:
-    notes: list[str] = []
-    if entry.low is not None and entry.high is not None:
-        low, high = (format_value(end, entry.printed_unit, locale) for end in (entry.low, entry.high))
-        notes.append(f"95 %: {low} {'a' if locale.startswith('pt') else 'to'} {high}")
-    if (reason := reason_in(entry.reason, locale)) is not None:
-        notes.append(reason)
-    return "; ".join(notes)

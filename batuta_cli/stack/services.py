@@ -43,6 +43,7 @@ def addresses(settings: Settings) -> dict[str, str]:
     """Where to look, once all answer."""
     return {
         "Dagster": f"http://127.0.0.1:{settings.dagster_port}",
+        "Console": f"http://127.0.0.1:{settings.gateway_port}/console",
         "Gateway": f"http://{_reachable(settings.gateway_host)}:{settings.gateway_port}",
         "Data docs": f"http://127.0.0.1:{settings.docs_port}",
     }

@@ -1,5 +1,6 @@
 """The skills over the real models: what they say of the example company is what was lived there."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from batuta.facts import events_of_fact, format_fact, render
+from batuta.kpis import current_kpis
 from batuta.landing.reader import last_batch
 from batuta.warehouse.connection import connect
 from batuta_agents.model import SkillRequest, SkillResult
 from batuta_agents.retrieval.embed import embed_new
 from batuta_agents.runtime import run_skill
+from batuta_cli.main import LazyGroup
 from examples.arcsat.generate import Simulation, generate, simulate
 from tests.support import database as databases
 from tests.support.example import KEYS, LANDED_AT, LAST_DAY, clock, land_example, register, run_models
@@ -183,3 +187,59 @@ def test_the_companys_texts_are_embedded_once(company: Company) -> None:
     assert first.chunks >= first.texts > 20
     assert (again.chunks, again.texts) == (0, 0)
     assert leaks == (0,)
+
+
+def list_events(*arguments: str) -> Result:
+    return CliRunner().invoke(LazyGroup("batuta"), ["events", "list", "--limit", "100000", *arguments])
+
+
+def behind(*arguments: str) -> set[str]:
+    shown = list_events("--json", *arguments)
+    assert shown.exit_code == 0, shown.output
+    return {json.loads(line)["id"] for line in shown.stdout.splitlines()}
+
+
+def test_every_kpis_value_on_a_page_leads_to_its_events(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BATUTA_DATABASE_URL", company.url)
+    with connect(company.url, "reader") as conn:
+        valued = [kpi.kpi for kpi in current_kpis(conn, PRODUCT, LAST_DAY) if kpi.value]
+    page = f"arcsat-daily-review.{PRODUCT}.{LAST_DAY}"
+    for kpi in valued:
+        found = behind("--fact", f"{page}.{kpi}.value")
+        assert found, f"nothing is behind {kpi}"
+        assert found == behind("--product", PRODUCT, "--kpi", kpi, "--as-of", LAST_DAY.isoformat())
+    assert {"LTV", "CAC", "NPS", "leadTime", "orders"} <= set(valued)
+
+    # An order edited later is one order with one newest event.
+    lived = company.simulation.products[PRODUCT].orders
+    sold = [o for o in lived if counts_as_sale(o) and day_of(o.processed_at) == LAST_DAY]
+    assert len(behind("--fact", f"{page}.orders.value")) == len(sold) > 0
+    week = f"{page}.orders.earlier", f"{page}.orders.change"
+    earlier, change = (behind("--fact", fact) for fact in week)
+    assert change == earlier | behind("--fact", f"{page}.orders.value")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--fact", f"review.{PRODUCT}.2025-11-12.intake.shopify"), "no fact"),
+        (("--fact", f"review.{PRODUCT}.2025-11-12.orderz.value"), "no KPI is called orderz"),
+        (("--fact", "review.nobody.2025-11-12.orders.value"), "no product is called nobody"),
+        (("--fact", f"review.{PRODUCT}.2025-13-12.orders.value"), "no fact"),
+        (("--kpi", "orders", "--as-of", "2025-11-12"), "--kpi, --as-of and --product go together"),
+        (("--kpi", "orders", "--product", PRODUCT), "--kpi, --as-of and --product go together"),
+        (
+            ("--kpi", "orders", "--run", "x", "--product", PRODUCT, "--as-of", "2025-11-12"),
+            "do not go together",
+        ),
+    ],
+)
+def test_what_leads_to_no_events_is_said(
+    company: Company, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], told: str
+) -> None:
+    monkeypatch.setenv("BATUTA_DATABASE_URL", company.url)
+    shown = list_events(*arguments)
+    assert shown.exit_code != 0
+    assert told in f"{shown.output}{shown.exception}"

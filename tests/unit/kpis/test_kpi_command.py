@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from batuta.errors import BatutaError, UsageError
-from batuta.kpis import REASONS_PT, KpiValue, ProductForm, reason_in
+from batuta.kpis import REASONS_PT, KpiValue, ProductForm, reason_in, unit_in, window_in
 from batuta_cli.commands import kpi as command
 from tests.support.kpis_dbt import PROJECT
 
@@ -140,9 +140,9 @@ def test_every_unit_and_window_of_the_catalogue_can_be_said() -> None:
 
     document = YAML(typ="safe", pure=True).load(PROJECT / "models" / "marts" / "_dim_kpis.yml")
     catalogue = document["models"][0]["config"]["meta"]["kpis"].values()
-    said = {kpi["unit"] for kpi in catalogue}
     for kpi in catalogue:
-        number, _, unit = kpi["window"].partition(" ")
-        said.add(unit if number.isdigit() else kpi["window"])
-    for words in command.WORDS.values():
-        assert said <= words.keys()
+        assert window_in(kpi["window"], "pt-BR") != kpi["window"] == window_in(kpi["window"], "en")
+        counted = replace(LTV, unit=kpi["unit"], currency=None)
+        assert unit_in(counted, "pt-BR") != kpi["unit"] == unit_in(counted, "en")
+    assert window_in("90 days", "pt-BR") == "90 dias"
+    assert unit_in(LTV, "pt-BR") == unit_in(LTV, "en") == "BRL"
