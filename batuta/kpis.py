@@ -67,13 +67,14 @@ _COLUMNS: Final = """
         c.is_headline, c.is_live, k.batch,
         (select b.committed_at from batuta.batches as b where b.batch = k.batch)
 """
-_NEWEST: Final = f"""
+NEWEST: Final = f"""
     {_COLUMNS}
     from batuta_live.live_kpis as k
     inner join batuta_marts.dim_kpis as c on c.kpi = k.kpi
     where k.product = %(product)s
     order by c.position
 """
+"""Reads `current_kpis` of the newest day; parameter `product`."""
 _AS_OF: Final = f"""
     with latest as (
         select max(business_date) as business_date
@@ -158,10 +159,10 @@ def current_kpis(
     Raises:
         KpisNotBuilt: dbt has not run on this database.
     """
-    with marts_built():
+    with marts_built(), conn.transaction():
         if as_of is None:
             conn.execute("set local plan_cache_mode = force_generic_plan")
-            rows = conn.execute(_NEWEST, {"product": product}, prepare=True).fetchall()
+            rows = conn.execute(NEWEST, {"product": product}, prepare=True).fetchall()
         else:
             rows = conn.execute(_AS_OF, {"product": product, "as_of": as_of}).fetchall()
     return tuple(KpiValue(product, *row) for row in rows)

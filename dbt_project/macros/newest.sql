@@ -42,10 +42,20 @@ where not exists (
 {%- endif %}
 {% endmacro %}
 
+{#
+  What arrived since, in a live view. It is found by index, as little as it mostly is, and then taken for a thousand
+  times as many: where it is many, nothing compares each of it with each of what is recorded.
+#}
+{% macro arrived(states) %}
+    select states.*
+    from ({{ states }}) as states
+    cross join generate_series(1, (select 1)) as once
+{% endmacro %}
+
 {# Body of a live view: what is recorded, and over it what arrived since. #}
 {% macro overlay(recorded, states, key, version) %}
 with arrived as (
-{{ states }}
+{{ arrived(states) }}
 )
 
 select recorded.*
@@ -70,6 +80,19 @@ where not exists (
 {% endmacro %}
 
 {#
+  FROM item of a live view, `name`: the recorded rows that share the columns `on` with a row of `wanted`. They are
+  reached by index, row by row: a planner that cannot know how few have been touched would read all that is recorded.
+#}
+{% macro reached(wanted, recorded, on, name) -%}
+    cross join lateral (
+        select states.*
+        from {{ recorded }} as states
+        where {{ same_entity(wanted, 'states', on) }}
+        offset 0
+    ) as {{ name }}
+{%- endmacro %}
+
+{#
   The newest states of some entities only: those recorded, reached by index, and over them those of the CTE `arrived`.
   `on` names the columns that `wanted`, a relation without duplicates in them, shares with the states. Without
   `arrived` there is nothing newer than what is recorded.
@@ -77,8 +100,10 @@ where not exists (
 {% macro states_of(wanted, on, recorded, arrived, key, version) %}
     select recorded.*
     from {{ wanted }} as wanted
+    {%- if not arrived %}
     inner join {{ recorded }} as recorded on {{ same_entity('wanted', 'recorded', on) }}
-    {%- if arrived %}
+    {%- else %}
+    {{ reached('wanted', recorded, on, 'recorded') }}
     where not exists (
         select 1
         from {{ arrived }} as arrived
@@ -96,6 +121,7 @@ where not exists (
         where
             {{ same_entity('recorded', 'arrived', key) }}
             and {{ version_of('recorded', version) }} >= {{ version_of('arrived', version) }}
+        offset 0
     )
     {%- endif %}
 {% endmacro %}

@@ -20,9 +20,16 @@
     )
 {%- endmacro %}
 
-{# Keys of all states of the products whose settings changed; `changed` is one of the two above. #}
+{# Keys of all states of the products whose settings changed, `settings_changed_since` a model ran. #}
 {% macro states_of_products(changed, states, key) %}
     select states.product, {{ key }}
     from {{ changed }} as changed
     inner join {{ states }} as states on changed.product = states.product
+{% endmacro %}
+
+{# The same for a view, of `settings_changed_live`: mostly of no product at all. #}
+{% macro states_of_products_live(changed, recorded, key) %}
+    select states.product, {{ key }}
+    from {{ changed }} as changed
+    {{ reached('changed', recorded, ['product'], 'states') }}
 {% endmacro %}

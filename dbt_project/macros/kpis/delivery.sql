@@ -37,15 +37,15 @@ touched_repositories as (
 {# CTEs of a live view: the repositories touched since the recorded models last ran. #}
 {% macro repositories_touched_live(recorded_models) %}
 arrived_pull_requests as materialized (
-    {{ pull_request_states(batches_unread_by('int_pull_requests')) }}
+    {{ arrived(pull_request_states(batches_committed_unread_by('int_pull_requests'))) }}
 ),
 
 arrived_releases as materialized (
-    {{ release_states(batches_unread_by('int_releases')) }}
+    {{ arrived(release_states(batches_committed_unread_by('int_releases'))) }}
 ),
 
 arrived_issues as materialized (
-    {{ issue_states(batches_unread_by('int_issues')) }}
+    {{ arrived(issue_states(batches_committed_unread_by('int_issues'))) }}
 ),
 
 touched_repositories as materialized (
@@ -62,11 +62,11 @@ touched_repositories as materialized (
     union
     {{ states_unread_by(model, ref('int_issues'), 'states.repository_id') }}
     union
-    {{ states_of_products(settings_changed_live(model), ref('int_issues'), 'states.repository_id') }}
+    {{ states_of_products_live(settings_changed_live(model), ref('int_issues'), 'states.repository_id') }}
     union
-    {{ states_of_products(settings_changed_live(model), ref('int_releases'), 'states.repository_id') }}
+    {{ states_of_products_live(settings_changed_live(model), ref('int_releases'), 'states.repository_id') }}
     union
-    {{ states_of_products(settings_changed_live(model), ref('int_pull_requests'), 'states.repository_id') }}
+    {{ states_of_products_live(settings_changed_live(model), ref('int_pull_requests'), 'states.repository_id') }}
     {%- endfor %}
 ),
 

@@ -102,8 +102,7 @@ where not exists (
         -recorded.{{ measure }}{{ ',' if not loop.last }}
         {%- endfor %}
     from ({{ touched }}) as touched
-    inner join {{ ref('int_' ~ family ~ '_changes') }} as recorded
-        on touched.product = recorded.product and touched.entity = recorded.entity
+    {{ reached('touched', ref('int_' ~ family ~ '_changes'), ['product', 'entity'], 'recorded') }}
 {% endmacro %}
 
 {# Changes of one family with every measure there is; the others' are 0. #}

@@ -129,6 +129,13 @@ sums as (
             )
     ),
 
+    ends as (
+        select distinct
+            reach.product,
+            reach.last_date
+        from reach
+    ),
+
     released as (
         select
             merged.product,
@@ -140,9 +147,10 @@ sums as (
         from {{ starts }} as starts
         inner join {{ lead_times }} as merged
             on starts.product = merged.product and merged.released_on >= starts.from_on - 89
+        inner join ends on starts.product = ends.product
         cross join lateral generate_series(
             greatest(merged.released_on, starts.from_on)::timestamp,
-            (merged.released_on + 89)::timestamp,
+            least(merged.released_on + 89, ends.last_date)::timestamp,
             interval '1 day'
         ) as day (day)
         group by merged.product, day.day
@@ -158,9 +166,10 @@ sums as (
         from {{ starts }} as starts
         inner join {{ incidents }} as ended
             on starts.product = ended.product and ended.closed_on >= starts.from_on - 89
+        inner join ends on starts.product = ends.product
         cross join lateral generate_series(
             greatest(ended.closed_on, starts.from_on)::timestamp,
-            (ended.closed_on + 89)::timestamp,
+            least(ended.closed_on + 89, ends.last_date)::timestamp,
             interval '1 day'
         ) as day (day)
         group by ended.product, day.day

@@ -66,15 +66,15 @@ members as (
     where joined.batch > {{ position_of('int_order_customers', 'read_to') }}
 {%- endset -%}
 arrived_orders as materialized (
-    {{ order_states(batches_unread_by('int_orders')) }}
+    {{ arrived(order_states(batches_committed_unread_by('int_orders'))) }}
 ),
 
 arrived_transactions as materialized (
-    {{ transaction_states(batches_unread_by('int_transactions')) }}
+    {{ arrived(transaction_states(batches_committed_unread_by('int_transactions'))) }}
 ),
 
 arrived_refunds as materialized (
-    {{ refund_states(batches_unread_by('int_refunds_reported')) }}
+    {{ arrived(refund_states(batches_committed_unread_by('int_refunds_reported'))) }}
 ),
 
 touched_orders as materialized (
@@ -94,7 +94,7 @@ touched_orders as materialized (
     from {{ ref('int_order_customers') }} as placed
     where {{ pending_for(recorded_model, 'placed') }}
     union
-    {{ states_of_products(settings_changed_live(recorded_model), ref('int_order_customers'), 'states.order_id') }}
+    {{ states_of_products_live(settings_changed_live(recorded_model), ref('int_order_customers'), 'states.order_id') }}
     union
     {{ orders_of_merged(merged) }}
     union
@@ -132,8 +132,7 @@ touched_customers as (
     union
     select placed.product, placed.customer_group
     from touched_orders as touched
-    inner join {{ ref('int_order_customers') }} as placed
-        on touched.product = placed.product and touched.order_id = placed.order_id
+    {{ reached('touched', ref('int_order_customers'), ['product', 'order_id'], 'placed') }}
 ),
 
 members as materialized (
@@ -141,8 +140,7 @@ members as materialized (
     union all
     select placed.product, placed.order_id, placed.customer_group
     from touched_customers as touched
-    inner join {{ ref('int_order_customers') }} as placed
-        on touched.product = placed.product and touched.customer_group = placed.customer_group
+    {{ reached('touched', ref('int_order_customers'), ['product', 'customer_group'], 'placed') }}
     where
         placed.is_current
         and not exists (

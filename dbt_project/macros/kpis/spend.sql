@@ -26,7 +26,7 @@ spends_now as (
 {# CTEs of a live view: the spends touched since the recorded model last ran, as they are now. #}
 {% macro spends_touched_live(recorded_model) %}
 arrived_spends as materialized (
-    {{ spend_states(batches_unread_by('int_spend')) }}
+    {{ arrived(spend_states(batches_committed_unread_by('int_spend'))) }}
 ),
 
 touched_spends as materialized (
@@ -34,7 +34,7 @@ touched_spends as materialized (
     union
     {{ states_unread_by(recorded_model, ref('int_spend'), 'states.event_source, states.spend_id') }}
     union
-    {{ states_of_products(
+    {{ states_of_products_live(
         settings_changed_live(recorded_model), ref('int_spend'), 'states.event_source, states.spend_id'
     ) }}
     union

@@ -39,11 +39,11 @@ invitations_now as (
 {# CTEs of a live view: the respondents touched since the recorded model last ran, and all their answers. #}
 {% macro respondents_touched_live(recorded_model) %}
 arrived_answers as materialized (
-    {{ survey_states(batches_unread_by('int_surveys')) }}
+    {{ arrived(survey_states(batches_committed_unread_by('int_surveys'))) }}
 ),
 
 arrived_invitations as materialized (
-    {{ invitation_states(batches_unread_by('int_invitations')) }}
+    {{ arrived(invitation_states(batches_committed_unread_by('int_invitations'))) }}
 ),
 
 touched_respondents as materialized (
@@ -55,9 +55,9 @@ touched_respondents as materialized (
     union
     {{ states_unread_by(recorded_model, ref('int_invitations'), 'states.respondent_key') }}
     union
-    {{ states_of_products(settings_changed_live(recorded_model), ref('int_invitations'), 'states.respondent_key') }}
+    {{ states_of_products_live(settings_changed_live(recorded_model), ref('int_invitations'), 'states.respondent_key') }}
     union
-    {{ states_of_products(settings_changed_live(recorded_model), ref('int_surveys'), 'states.respondent_key') }}
+    {{ states_of_products_live(settings_changed_live(recorded_model), ref('int_surveys'), 'states.respondent_key') }}
 ),
 
 answers_now as (

@@ -2,7 +2,7 @@
 {% set reported -%}
     ({{ overlay(
         ref('int_deployments_reported'),
-        deployment_states(batches_unread_by('int_deployments_reported')),
+        deployment_states(batches_committed_unread_by('int_deployments_reported')),
         deployment_key(),
         deployment_version()
     ) }})

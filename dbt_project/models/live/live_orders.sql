@@ -1,7 +1,7 @@
 -- One row per order that exists, as of the newest committed event.
 {% set states -%}
     {{ overlay(
-        ref('int_orders'), order_states(batches_unread_by('int_orders')), order_key(), order_version()
+        ref('int_orders'), order_states(batches_committed_unread_by('int_orders')), order_key(), order_version()
     ) }}
 {%- endset %}
 

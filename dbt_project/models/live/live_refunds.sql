@@ -2,7 +2,7 @@
 {% set reported -%}
     ({{ overlay(
         ref('int_refunds_reported'),
-        refund_states(batches_unread_by('int_refunds_reported')),
+        refund_states(batches_committed_unread_by('int_refunds_reported')),
         refund_key(),
         refund_version()
     ) }})

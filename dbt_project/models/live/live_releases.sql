@@ -1,4 +1,4 @@
 -- One row per release as of the newest committed event.
 {{ overlay(
-    ref('int_releases'), release_states(batches_unread_by('int_releases')), release_key(), release_version()
+    ref('int_releases'), release_states(batches_committed_unread_by('int_releases')), release_key(), release_version()
 ) }}

@@ -1,4 +1,4 @@
 -- One row per transaction as of the newest committed event.
 {{ overlay(
-    ref('int_transactions'), transaction_states(batches_unread_by('int_transactions')), transaction_key(), transaction_version()
+    ref('int_transactions'), transaction_states(batches_committed_unread_by('int_transactions')), transaction_key(), transaction_version()
 ) }}
