@@ -6,7 +6,8 @@ from typing import Final
 import dagster as dg
 
 from batuta.manifests.graph import CompiledGraph
-from batuta.retention import Step, carry_out, periods_of, readers_of
+from batuta.retention.letting_go import carry_out
+from batuta.retention.steps import Step, periods_of, readers_of
 from batuta_assets.gates import hold_models
 from batuta_assets.runtime import Runtime
 from sensors.run_tags import refresh_tags

@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from batuta.errors import UsageError
-from batuta.retention import Period, Step, carry_out, periods_of, plan, readers_of
+from batuta.retention.letting_go import carry_out, plan
+from batuta.retention.steps import Period, Step, periods_of, readers_of
 from batuta.settings import get_settings
 from batuta.warehouse.connection import connect
 from batuta.warehouse.database import ensure_database

@@ -12,7 +12,7 @@ from typing import Final
 
 import psycopg
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from batuta.errors import BatutaError
@@ -38,12 +38,6 @@ LOCALES: Final = {"pt": "pt-BR", "en": "en"}
 
 Read = Callable[[Connection, tuple[ProductForm, ...]], str | None]
 """Makes a page of what the database holds; None where there is no such page."""
-
-
-async def first(request: Request) -> Response:
-    """The root leads to the console."""
-    require_loopback(request)
-    return RedirectResponse("/console", 307)
 
 
 async def overview(request: Request) -> Response:
@@ -84,7 +78,6 @@ async def kpi(request: Request) -> Response:
 
 
 ROUTES: Final = (
-    Route("/", first),
     Route("/console", overview),
     Route("/console/{product}", product),
     Route("/console/{product}/{kpi}", kpi),

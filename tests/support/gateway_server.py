@@ -133,7 +133,12 @@ def receipt_clock() -> datetime:
 def gateway_settings(home: Path, database_url: str, **changes: Any) -> Settings:
     """Settings of an installation of a test's own, with the contracts of this project."""
     return Settings(
-        project=PROJECT, home=home, database_url=database_url, max_body_bytes=MAX_BODY_BYTES, **changes
+        project=PROJECT,
+        home=home,
+        database_url=database_url,
+        max_body_bytes=MAX_BODY_BYTES,
+        log_level="warning",
+        **changes,
     )
 
 

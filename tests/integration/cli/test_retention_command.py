@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from batuta.blob_store import BlobMissing, BlobStoreFailed
 from batuta.manifests.bundle import write_bundle
-from batuta.retention_contents import release
+from batuta.retention.contents import release
 from batuta.warehouse.connection import connect, database_name
 from batuta_assets.retention import retention_job
 from batuta_assets.runtime import Runtime

@@ -103,7 +103,7 @@ def shop(
         conn.commit()
         counts = open_landing(home).land(conn, deliveries(purchases), read, way="file")
     assert counts == LandingCounts(landed=2 * 6919)
-    kpi_warehouse.refresh("--exclude", "tag:staging")
+    kpi_warehouse.refresh("--exclude", "tag:staging", "tag:platform")
     return kpi_warehouse
 
 
