@@ -94,8 +94,9 @@ def run_models(url: str, target: Path) -> None:
         sys.executable,
         "-c",
         "import sys; from dbt.cli.main import cli; sys.exit(cli())",
-        "--quiet",
+        *("--quiet", "--log-level-file", "none"),
         "build",
+        "--no-write-json",
         *("--resource-type", "seed", "--resource-type", "model"),
     ]
     folders = [

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from batuta.warehouse.connection import connect
-from tests.support.kpis_dbt import KpiWarehouse
+from tests.support.kpis_dbt import TABLES, KpiWarehouse
 from tests.support.kpis_events import (
     LoggedEvent,
     answer,
@@ -38,7 +38,7 @@ from tests.support.kpis_events import (
 pytestmark = pytest.mark.timeout(900)
 
 LIVE, RECORDED, REBUILT = "live", "recorded", "rebuilt"
-FOR_THESE = "--select", "+kpi_weekly", "+kpi_monthly", "+fct_cohorts", "--exclude", "tag:staging"
+FOR_THESE = ("--select", "+kpi_weekly", "+kpi_monthly", "+fct_cohorts", *TABLES)
 Rows = list[tuple[Any, ...]]
 
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from batuta.warehouse.connection import connect
-from tests.support.kpis_dbt import KpiWarehouse
+from tests.support.kpis_dbt import TABLES, KpiWarehouse
 from tests.support.kpis_events import (
     LoggedEvent,
     answer,
@@ -257,7 +257,7 @@ def test_any_order_and_any_cut_end_in_the_same_state_live_before_recorded(
             for product in products:
                 record(conn, product, parts[product][index], received_at=RECEIVED)
         live_before = states(kpi_warehouse.url, products, live=True)
-        kpi_warehouse.refresh("--exclude", "tag:staging", "tag:platform")
+        kpi_warehouse.refresh(*TABLES)
         assert states(kpi_warehouse.url, products, live=False) == live_before
         assert states(kpi_warehouse.url, products, live=True) == live_before
 

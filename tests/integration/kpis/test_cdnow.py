@@ -20,7 +20,7 @@ from batuta.warehouse.connection import connect
 from sensors.connectors import connector
 from tests.support.cdnow import TRAINING_END, Purchase, read_purchases
 from tests.support.example import open_landing
-from tests.support.kpis_dbt import KpiWarehouse
+from tests.support.kpis_dbt import TABLES, KpiWarehouse
 
 PRODUCT = "cdnow"
 SECRET = b"secret of the record shop"
@@ -103,7 +103,7 @@ def shop(
         conn.commit()
         counts = open_landing(home).land(conn, deliveries(purchases), read, way="file")
     assert counts == LandingCounts(landed=2 * 6919)
-    kpi_warehouse.refresh("--exclude", "tag:staging", "tag:platform")
+    kpi_warehouse.refresh(*TABLES)
     return kpi_warehouse
 
 

@@ -27,7 +27,7 @@ from batuta.retention.newest import RetentionBlocked
 from batuta.retention.steps import Period, Reader, Step
 from batuta.warehouse.connection import connect
 from tests.integration.kpis.test_arrival import happenings, states
-from tests.support.kpis_dbt import KpiWarehouse
+from tests.support.kpis_dbt import TABLES, KpiWarehouse
 from tests.support.kpis_events import LoggedEvent, catalogue, line, moment, order, record
 
 FIRST = moment("2024-04-01T00:00:00+00:00")
@@ -118,7 +118,7 @@ def test_whatever_the_log_lets_go_of_a_full_rebuild_gives_the_same_and_later_eve
 
     for part in range(PARTS - 1):
         receive(part)
-    kpi_warehouse.refresh("--exclude", "tag:staging", "tag:platform")
+    kpi_warehouse.refresh(*TABLES)
     before = states(url, [*told], live=False)
     periods = [Period(product, f"retention-{history.days}d") for product, history in told.items()]
     steps = let_go(url, periods)
@@ -138,7 +138,7 @@ def test_whatever_the_log_lets_go_of_a_full_rebuild_gives_the_same_and_later_eve
     same()
     receive(PARTS - 1)
     same()
-    kpi_warehouse.refresh("--exclude", "tag:staging", "tag:platform")
+    kpi_warehouse.refresh(*TABLES)
     same()
     let_go(url, periods)
     kpi_warehouse.refresh("--full-refresh")
@@ -169,7 +169,7 @@ def shops(kpi_warehouse: KpiWarehouse) -> KpiWarehouse:
                 record(conn, name, events, received_at=at + timedelta(hours=hour))
             record(conn, name, [catalogue(7, "2024-03-01T12:00:00Z", "Mesa")], received_at=at)
         record(conn, "asked", [ASK], received_at=moment("1999-01-05T00:00:00+00:00"))
-    kpi_warehouse.refresh("--exclude", "tag:staging", "tag:platform")
+    kpi_warehouse.refresh(*TABLES)
     return kpi_warehouse
 
 
@@ -203,7 +203,7 @@ def test_what_a_later_event_has_overtaken_is_kept_no_longer(shops: KpiWarehouse)
         later = order(1, "2024-03-01T10:00:00Z", line(11, "70.00"), updated="2024-05-01T10:00:00Z")
         record(conn, product, [later], received_at=NOW)
     assert let_go(url, [Period(product, "retention-180d")]) == [], "the models have not read it yet"
-    shops.refresh("--exclude", "tag:staging", "tag:platform")
+    shops.refresh(*TABLES)
     (step,) = let_go(url, [Period(product, "retention-180d")])
     assert (step.place, step.found, step.kept, step.removed) == ("kept_events", 2, 1, 1)
     assert ids(url, "history", product) == {later.id, "item 7 2024-03-01T12:00:00Z"}
