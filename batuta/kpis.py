@@ -6,13 +6,13 @@ is refreshed. Live views take in every committed event, so freshness is that of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from batuta.errors import BatutaError
 from batuta.facts import format_value
@@ -20,6 +20,8 @@ from batuta.lifetime.reasons import IN_PORTUGUESE
 
 if TYPE_CHECKING:
     import psycopg
+
+T = TypeVar("T")
 
 REASONS_PT: Final = MappingProxyType(
     {
@@ -178,6 +180,12 @@ def catalogued(conn: psycopg.Connection[Any]) -> tuple[str, ...]:
     """The names of the KPIs of products, in the order of their catalogue."""
     rows = conn.execute("select kpi from batuta_marts.dim_kpis where scope = 'product' order by position")
     return tuple(row[0] for row in rows)
+
+
+def leading(kpis: Mapping[str, T], named: Iterable[str], is_headline: Callable[[T], bool]) -> list[T]:
+    """Of what is told of KPIs, by name: those a product's manifest names, else those the catalogue calls headline."""
+    named_first = [kpis[kpi] for kpi in named if kpi in kpis]
+    return named_first or [told for told in kpis.values() if is_headline(told)]
 
 
 def reason_in(reason: str | None, locale: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from batuta import kpis
 from batuta.facts import Fact
 from batuta.reports.model import KPI_REVIEW, RECONCILE, KpiSeries, Notice, ReviewInputs
 from batuta.reports.words import words_of
@@ -16,8 +17,7 @@ ORIGIN: Final = "report"
 def leading(inputs: ReviewInputs) -> list[KpiSeries]:
     """The KPIs a product is led by: those its manifest names, else those the catalogue calls headline."""
     by_kpi = {series.kpi: series for series in inputs.series}
-    named_first = [by_kpi[kpi] for kpi in inputs.product.kpis if kpi in by_kpi]
-    return named_first or [series for series in inputs.series if series.headline]
+    return kpis.leading(by_kpi, inputs.product.kpis, lambda series: series.headline)
 
 
 def notices_of(inputs: ReviewInputs, own: Mapping[str, Fact]) -> tuple[Notice, ...]:

@@ -134,13 +134,15 @@ def _positions(
 def move(conn: psycopg.Connection[Any], chunk: Chunk, products: Sequence[str]) -> None:
     """Keep the newest words of these products' events in a chunk, and let the chunk, or their part of it, go."""
     those = _of_chunk(chunk, products)
-    keep = "insert into batuta.kept_events select events.* from batuta.events where {} and {}"
-    conn.execute(sql.SQL(keep).format(those, is_newest_word(conn)))
+    if products:
+        keep = "insert into batuta.kept_events select events.* from batuta.events where {} and {}"
+        conn.execute(sql.SQL(keep).format(those, is_newest_word(conn)))
     others = sql.SQL("select from batuta.events where {} and not events.product = any({})").format(
         _within(chunk), sql.Literal(list(products))
     )
     if conn.execute(others + sql.SQL(" limit 1")).fetchone() is not None:
-        conn.execute(sql.SQL("delete from batuta.events where {}").format(those))
+        if products:
+            conn.execute(sql.SQL("delete from batuta.events where {}").format(those))
         return
     conn.execute(
         "select drop_chunks('batuta.events', older_than => %s::timestamptz, newer_than => %s::timestamptz)",

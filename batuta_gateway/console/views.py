@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from markupsafe import Markup
 
 from batuta.facts import format_value
-from batuta.kpis import KpiValue, ProductForm, current_kpis, note_in, unit_in, window_in
+from batuta.kpis import KpiValue, ProductForm, current_kpis, leading, note_in, unit_in, window_in
 from batuta.manifests.graph import CompiledGraph
 from batuta.reports import charts
 from batuta.reports.figures import kpi_chart
@@ -162,8 +162,7 @@ class ProductPage(Page):
     def leading(self) -> list[KpiLine]:
         """Those the product's manifest names, else those the catalogue calls headline."""
         by_name = {line.entry.kpi: line for line in self.lines}
-        named = [by_name[kpi] for kpi in self.led_by if kpi in by_name]
-        return named or [line for line in self.lines if line.entry.is_headline]
+        return leading(by_name, self.led_by, lambda line: line.entry.is_headline)
 
     @property
     def as_of(self) -> str:

@@ -80,7 +80,7 @@ where not exists (
 {% endmacro %}
 
 {#
-  FROM item of a live view, `name`: the recorded rows that share the columns `on` with a row of `wanted`. They are
+  FROM item `name`: the recorded rows that share the columns `on` with a row of `wanted`. They are
   reached by index, row by row: a planner that cannot know how few have been touched would read all that is recorded.
 #}
 {% macro reached(wanted, recorded, on, name) -%}

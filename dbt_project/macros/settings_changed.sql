@@ -20,16 +20,9 @@
     )
 {%- endmacro %}
 
-{# Keys of all states of the products whose settings changed, `settings_changed_since` a model ran. #}
+{# Keys of all states of the products whose settings changed, mostly of none; `changed` is one of the two above. #}
 {% macro states_of_products(changed, states, key) %}
     select states.product, {{ key }}
     from {{ changed }} as changed
-    inner join {{ states }} as states on changed.product = states.product
-{% endmacro %}
-
-{# The same for a view, of `settings_changed_live`: mostly of no product at all. #}
-{% macro states_of_products_live(changed, recorded, key) %}
-    select states.product, {{ key }}
-    from {{ changed }} as changed
-    {{ reached('changed', recorded, ['product'], 'states') }}
+    {{ reached('changed', states, ['product'], 'states') }}
 {% endmacro %}

@@ -18,6 +18,7 @@ from batuta.warehouse.connection import connect, dbt_environment
 from examples.arcsat.generate import SECRETS, File, Manifest
 from sensors.connectors import connector
 from sensors.connectors.protocol import Unverified
+from tests.support.kpis_dbt import PROJECT, SILENT
 
 KEYS = {name: f"signing key of {name}".encode() for name in SECRETS}
 LAST_DAY = date(2025, 11, 12)
@@ -89,21 +90,20 @@ def land_example(url: str, home: Path, folder: Path, manifest: Manifest) -> dict
 
 def run_models(url: str, target: Path) -> None:
     """Refresh all dbt models of a database and their seeds; `target` may be used again to spare the parsing."""
-    project = Path(__file__).resolve().parents[2] / "dbt_project"
     command = [
         sys.executable,
         "-c",
         "import sys; from dbt.cli.main import cli; sys.exit(cli())",
-        *("--quiet", "--log-level-file", "none"),
+        *SILENT,
         "build",
         "--no-write-json",
         *("--resource-type", "seed", "--resource-type", "model"),
     ]
     folders = [
         "--project-dir",
-        project,
+        PROJECT,
         "--profiles-dir",
-        project,
+        PROJECT,
         "--target-path",
         target,
         "--log-path",

@@ -62,11 +62,11 @@ touched_repositories as materialized (
     union
     {{ states_unread_by(model, ref('int_issues'), 'states.repository_id') }}
     union
-    {{ states_of_products_live(settings_changed_live(model), ref('int_issues'), 'states.repository_id') }}
+    {{ states_of_products(settings_changed_live(model), ref('int_issues'), 'states.repository_id') }}
     union
-    {{ states_of_products_live(settings_changed_live(model), ref('int_releases'), 'states.repository_id') }}
+    {{ states_of_products(settings_changed_live(model), ref('int_releases'), 'states.repository_id') }}
     union
-    {{ states_of_products_live(settings_changed_live(model), ref('int_pull_requests'), 'states.repository_id') }}
+    {{ states_of_products(settings_changed_live(model), ref('int_pull_requests'), 'states.repository_id') }}
     {%- endfor %}
 ),
 

@@ -28,7 +28,7 @@ touched_issues as materialized (
     union
     {{ states_unread_by(recorded_model, ref('int_issues'), 'states.repository_id, states.number') }}
     union
-    {{ states_of_products_live(
+    {{ states_of_products(
         settings_changed_live(recorded_model), ref('int_issues'), 'states.repository_id, states.number'
     ) }}
 ),

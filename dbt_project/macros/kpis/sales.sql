@@ -94,7 +94,7 @@ touched_orders as materialized (
     from {{ ref('int_order_customers') }} as placed
     where {{ pending_for(recorded_model, 'placed') }}
     union
-    {{ states_of_products_live(settings_changed_live(recorded_model), ref('int_order_customers'), 'states.order_id') }}
+    {{ states_of_products(settings_changed_live(recorded_model), ref('int_order_customers'), 'states.order_id') }}
     union
     {{ orders_of_merged(merged) }}
     union

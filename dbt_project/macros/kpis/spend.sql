@@ -34,7 +34,7 @@ touched_spends as materialized (
     union
     {{ states_unread_by(recorded_model, ref('int_spend'), 'states.event_source, states.spend_id') }}
     union
-    {{ states_of_products_live(
+    {{ states_of_products(
         settings_changed_live(recorded_model), ref('int_spend'), 'states.event_source, states.spend_id'
     ) }}
     union

@@ -55,9 +55,9 @@ touched_respondents as materialized (
     union
     {{ states_unread_by(recorded_model, ref('int_invitations'), 'states.respondent_key') }}
     union
-    {{ states_of_products_live(settings_changed_live(recorded_model), ref('int_invitations'), 'states.respondent_key') }}
+    {{ states_of_products(settings_changed_live(recorded_model), ref('int_invitations'), 'states.respondent_key') }}
     union
-    {{ states_of_products_live(settings_changed_live(recorded_model), ref('int_surveys'), 'states.respondent_key') }}
+    {{ states_of_products(settings_changed_live(recorded_model), ref('int_surveys'), 'states.respondent_key') }}
 ),
 
 answers_now as (

@@ -1,13 +1,11 @@
 """How KPI values are read: before dbt has run, and by what plan once it has."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 
 from batuta.kpis import NEWEST, KpisNotBuilt, current_kpis
 from batuta.warehouse.connection import connect
 from tests.support.kpis_dbt import KpiWarehouse
+from tests.support.plans import plan_nodes, reached_by_index
 
 
 def test_before_the_first_refresh_it_says_what_to_run(database_url: str) -> None:
@@ -34,14 +32,3 @@ def test_what_is_recorded_is_reached_by_index_from_what_is_new(kpi_warehouse: Kp
     log = [node for node in nodes if node.get("Relation Name", "").startswith(("kept_events", "_hyper"))]
     assert log
     assert [s["Relation Name"] for s in log if "batch <= " not in reached_by_index(s)] == []
-
-
-def plan_nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield node
-    for child in node.get("Plans", ()):
-        yield from plan_nodes(child)
-
-
-def reached_by_index(node: dict[str, Any]) -> str:
-    """The condition by which an index finds the rows of a scan; empty where all are read."""
-    return node.get("Index Cond") or node.get("Recheck Cond") or ""

@@ -29,6 +29,7 @@ from batuta.warehouse.connection import connect
 from tests.integration.kpis.test_arrival import happenings, states
 from tests.support.kpis_dbt import TABLES, KpiWarehouse
 from tests.support.kpis_events import LoggedEvent, catalogue, line, moment, order, record
+from tests.support.plans import plan_nodes, reached_by_index
 
 FIRST = moment("2024-04-01T00:00:00+00:00")
 NOW = moment("2024-08-01T00:00:00+00:00")
@@ -294,20 +295,12 @@ def test_what_is_new_is_read_by_its_batch_through_indexes_of_log_and_kept_events
     assert explained is not None
     scans = [
         node
-        for node in _nodes(explained[0][0]["Plan"])
+        for node in plan_nodes(explained[0][0]["Plan"])
         if node.get("Relation Name", "").startswith(("kept_events", "_hyper"))
     ]
     assert "kept_events" in {node["Relation Name"] for node in scans}
     assert len(scans) > 6, "the chunks of the log are read themselves"
-    assert all("batch > " in (node.get("Index Cond") or node.get("Recheck Cond", "")) for node in scans), (
-        scans
-    )
-
-
-def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield node
-    for child in node.get("Plans", ()):
-        yield from _nodes(child)
+    assert all("batch > " in reached_by_index(node) for node in scans), scans
 
 
 SCRIPT = """
