@@ -89,7 +89,30 @@
     update {{ ref('int_log_position') }} set read_to = up_to, done = refresh where model = '{{ this.identifier }}'
 {%- endmacro %}
 
-{# Post-hook: a table just made has no statistics until the server gets round to it, and plans badly until then. #}
+{#
+  Post-hooks, after the commit: a table just made has no statistics until the server gets round to it, and plans badly
+  until then. In the transaction that filled it, or before the session has told the server of its rows, the server would
+  count them as news all the same, look through the table again within the minute, and have every reader plan anew.
+#}
+{% macro tell_statistics() -%}
+    {%- if is_made_anew() -%} select pg_stat_force_next_flush() {%- endif -%}
+{%- endmacro %}
+
 {% macro gather_statistics() -%}
-    {%- if not is_incremental() -%} analyze {{ this }} {%- endif -%}
+    {%- if is_made_anew() -%} vacuum (analyze) {{ this }} {%- endif -%}
+{%- endmacro %}
+
+{% macro is_made_anew() -%}
+    {{ return(this.identifier in folding_models() + derived_models() and not is_incremental()) }}
+{%- endmacro %}
+
+{# Post-hook: every refresh writes these rows and every live view reads them; looked through, all would plan anew. #}
+{% macro look_through_seldom() -%}
+    {%- if not is_incremental() -%}
+    alter table {{ this }} set (
+        autovacuum_analyze_threshold = 2000,
+        autovacuum_vacuum_threshold = 2000,
+        autovacuum_vacuum_insert_threshold = 2000
+    )
+    {%- endif -%}
 {%- endmacro %}

@@ -2,7 +2,7 @@
 {{
     config(
         unique_key=customer_merge_key(),
-        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        post_hook="{{ mark_read() }}",
         indexes=[{'columns': customer_merge_key(), 'unique': true}, {'columns': ['batch']}],
     )
 }}

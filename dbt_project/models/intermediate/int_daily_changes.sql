@@ -2,7 +2,7 @@
 {{
     config(
         unique_key=['product', 'business_date'],
-        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        post_hook="{{ mark_read() }}",
         indexes=[
             {'columns': ['product', 'business_date'], 'unique': true},
             {'columns': ['refresh']},

@@ -2,7 +2,7 @@
 {{
     config(
         unique_key=deployment_status_key(),
-        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        post_hook="{{ mark_read() }}",
         indexes=[{'columns': deployment_status_key(), 'unique': true}],
     )
 }}

@@ -3,7 +3,7 @@
     config(
         unique_key=invitation_key(),
         pre_hook="{{ follow_time_zone('business_date', 'sent_at') }}",
-        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        post_hook="{{ mark_read() }}",
         indexes=[
             {'columns': invitation_key(), 'unique': true},
             {'columns': ['product', 'respondent_key']},

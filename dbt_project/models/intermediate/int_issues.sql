@@ -3,7 +3,7 @@
     config(
         unique_key=issue_key(),
         pre_hook="{{ follow_time_zone('opened_on', 'created_at', {'closed_on': 'closed_at'}) }}",
-        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        post_hook="{{ mark_read() }}",
         indexes=[{'columns': issue_key(), 'unique': true}, {'columns': ['batch']}],
     )
 }}

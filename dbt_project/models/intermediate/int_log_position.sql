@@ -1,5 +1,5 @@
 -- One row per model that is refreshed by what is new: how far it has read, and the cut that this run reads to.
-{{ config(unique_key='model') }}
+{{ config(unique_key='model', post_hook="{{ look_through_seldom() }}") }}
 
 with newest as (
     select coalesce(max(batch), 0) as batch from {{ ref('stg_registry__batches') }}

@@ -4,7 +4,7 @@
 {{
     config(
         unique_key=['product', 'order_id', 'customer_group'],
-        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        post_hook="{{ mark_read() }}",
         indexes=[
             {'columns': ['product', 'order_id', 'customer_group'], 'unique': true},
             {'columns': ['product', 'customer_group']},

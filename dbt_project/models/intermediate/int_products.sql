@@ -2,7 +2,7 @@
 {{
     config(
         unique_key=catalogue_key(),
-        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        post_hook="{{ mark_read() }}",
         indexes=[{'columns': catalogue_key(), 'unique': true}],
     )
 }}

@@ -3,7 +3,7 @@
     config(
         unique_key=pull_request_key(),
         pre_hook="{{ follow_time_zone('merged_on', 'merged_at') }}",
-        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        post_hook="{{ mark_read() }}",
         indexes=[{'columns': pull_request_key(), 'unique': true}, {'columns': ['batch']}],
     )
 }}

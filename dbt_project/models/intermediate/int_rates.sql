@@ -2,7 +2,7 @@
 {{
     config(
         unique_key=rate_key(),
-        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        post_hook="{{ mark_read() }}",
         indexes=[{'columns': rate_key(), 'unique': true}, {'columns': ['batch']}],
     )
 }}

@@ -3,7 +3,7 @@
     config(
         unique_key=release_key(),
         pre_hook="{{ follow_time_zone('released_on', 'released_at') }}",
-        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        post_hook="{{ mark_read() }}",
         indexes=[{'columns': release_key(), 'unique': true}, {'columns': ['batch']}],
     )
 }}

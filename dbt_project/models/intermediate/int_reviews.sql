@@ -2,7 +2,7 @@
 {{
     config(
         unique_key=review_key(),
-        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        post_hook="{{ mark_read() }}",
         indexes=[{'columns': review_key(), 'unique': true}],
     )
 }}

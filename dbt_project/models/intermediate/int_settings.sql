@@ -2,7 +2,7 @@
 {{
     config(
         unique_key='product',
-        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        post_hook="{{ mark_read() }}",
         indexes=[{'columns': ['product'], 'unique': true}],
     )
 }}

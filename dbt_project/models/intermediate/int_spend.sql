@@ -2,7 +2,7 @@
 {{
     config(
         unique_key=spend_key(),
-        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        post_hook="{{ mark_read() }}",
         indexes=[{'columns': spend_key(), 'unique': true}, {'columns': ['batch']}],
     )
 }}

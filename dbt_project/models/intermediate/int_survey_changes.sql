@@ -3,7 +3,7 @@
 {{
     config(
         unique_key=['product', 'entity', 'business_date'],
-        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        post_hook="{{ mark_read() }}",
         indexes=[
             {'columns': ['product', 'entity', 'business_date'], 'unique': true},
             {'columns': ['product', 'business_date']},

@@ -3,7 +3,7 @@
     config(
         unique_key=survey_key(),
         pre_hook="{{ follow_time_zone('business_date', 'answered_at') }}",
-        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        post_hook="{{ mark_read() }}",
         indexes=[
             {'columns': survey_key(), 'unique': true},
             {'columns': ['product', 'respondent_key']},

@@ -3,7 +3,7 @@
     config(
         unique_key=transaction_key(),
         pre_hook="{{ follow_time_zone('business_date', 'processed_at') }}",
-        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        post_hook="{{ mark_read() }}",
         indexes=[
             {'columns': transaction_key(), 'unique': true},
             {'columns': ['product', 'order_id']},

@@ -2,7 +2,7 @@
 {{
     config(
         pre_hook="{{ forget_touched_customers('dim_customers') }}",
-        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        post_hook="{{ mark_read() }}",
         indexes=[
             {'columns': ['product', 'customer_key'], 'unique': true},
         ],

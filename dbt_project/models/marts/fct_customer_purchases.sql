@@ -3,7 +3,7 @@
 {{
     config(
         pre_hook="{{ forget_touched_customers('fct_customer_purchases') }}",
-        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        post_hook="{{ mark_read() }}",
         indexes=[
             {'columns': ['product', 'customer_key', 'business_date'], 'unique': true},
             {'columns': ['product', 'business_date']},

@@ -3,7 +3,7 @@
 {{
     config(
         pre_hook="{{ forget_touched_repositories('fct_lead_times') }}",
-        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        post_hook="{{ mark_read() }}",
         indexes=[
             {'columns': ['product', 'repository_id', 'number'], 'unique': true},
             {'columns': ['product', 'released_on']},

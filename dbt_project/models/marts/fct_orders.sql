@@ -2,7 +2,7 @@
 {{
     config(
         pre_hook="{{ forget_touched(orders_touched_since('fct_orders'), 'order_id') }}",
-        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        post_hook="{{ mark_read() }}",
         indexes=[
             {'columns': ['product', 'order_id'], 'unique': true},
             {'columns': ['product', 'customer_key']},

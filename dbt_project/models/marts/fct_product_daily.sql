@@ -2,7 +2,7 @@
 {{
     config(
         pre_hook="{{ forget_days() }}",
-        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        post_hook="{{ mark_read() }}",
         indexes=[
             {'columns': ['product', 'business_date'], 'unique': true},
         ],

@@ -2,7 +2,7 @@
 {{
     config(
         pre_hook="{{ forget_touched(orders_touched_since('fct_refunds'), 'order_id') }}",
-        post_hook=['{{ mark_read() }}', '{{ gather_statistics() }}'],
+        post_hook="{{ mark_read() }}",
         indexes=[
             {'columns': ['product', 'refund_id'], 'unique': true},
             {'columns': ['product', 'order_id']},

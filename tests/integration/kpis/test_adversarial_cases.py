@@ -148,6 +148,21 @@ def readings(kpi_warehouse: KpiWarehouse) -> dict[str, dict[str, Reading]]:
     return {LIVE: live, RECORDED: recorded, REBUILT: _read(url, REBUILT)}
 
 
+def test_a_rebuild_leaves_the_server_nothing_to_look_through(
+    kpi_warehouse: KpiWarehouse, readings: dict[str, dict[str, Reading]]
+) -> None:
+    """Statistics gathered later than the refresh have every reader of the live views plan them anew."""
+    del readings
+    with connect(kpi_warehouse.url, "reader") as conn:
+        made = conn.execute(
+            "select relname, n_live_tup, n_mod_since_analyze from pg_stat_user_tables "
+            "where schemaname in ('batuta_intermediate', 'batuta_marts') and last_vacuum is not null"
+        ).fetchall()
+    assert {"int_orders", "int_order_changes", "fct_orders", "fct_product_daily"} <= {row[0] for row in made}
+    assert any(row[1] for row in made)
+    assert [row[0] for row in made if row[2]] == []
+
+
 def _register(conn: psycopg.Connection[Any], product: str, gross_margin: str | None) -> None:
     conn.execute(
         "insert into batuta.products (product, currency, timezone, locale, applied_at, gross_margin) "
