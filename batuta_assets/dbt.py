@@ -20,7 +20,8 @@ from batuta.manifests.graph import CompiledGraph
 from batuta.quality.contract import DataContract
 from batuta_assets.column_lineage import ModelLineage, read_lineage
 from batuta_assets.compat import fires_at
-from batuta_assets.dbt_manifest import PLATFORM, DataTest, DbtManifest, Model
+from batuta_assets.dbt_manifest import DataTest, DbtManifest, Model
+from batuta_assets.dbt_refresh import models_in, refresh
 from batuta_assets.dbt_run import NodeResult, build
 from batuta_assets.gates import (
     REFRESHED,
@@ -76,7 +77,7 @@ def dbt_assets(
     manifest: DbtManifest, graph: CompiledGraph, docs_url: str, contracts: Sequence[DataContract] = ()
 ) -> dg.AssetsDefinition:
     """Every model, test and contract of the project that is not about the platform, as one step that can be subset."""
-    models = {u: model for u, model in manifest.models.items() if not model.about_platform}
+    models = models_in(manifest, "marts")
     keys = {unique_id: dg.AssetKey(model.key) for unique_id, model in models.items()}
     own = product_contracts(contracts, manifest)
     told = [test for test in manifest.tests.values() if test.model in models]
@@ -111,18 +112,11 @@ def dbt_assets(
             changed = data_versions(lock, refreshed_batch(lock), batch)
             anew = everything and models_of(lock, REFRESHED) not in {None, manifest.digest}
             lock.commit()
-            select = [] if everything else _selection(manifest, wanted, tests)
+            found, url = locations(runtime.settings()), runtime.database_url()
             results = (
-                build(
-                    locations(runtime.settings()),
-                    runtime.database_url(),
-                    select,
-                    exclude=() if select else (f"tag:{PLATFORM}",),
-                    anew=anew,
-                    log=context.log.info,
-                )
-                if everything or select
-                else []
+                refresh(lock, found, url, manifest, "marts", anew=anew, log=context.log.info)
+                if everything
+                else build(found, url, select=_selection(manifest, wanted, tests), log=context.log.info)
             )
             failed = sorted(manifest.node_name(r.unique_id) for r in results if not r.ok)
             stale = {keys[r.unique_id] for r in results if not r.ok and r.unique_id in keys}

@@ -55,13 +55,13 @@ class NodeResult:
 def build(
     found: Locations,
     url: str,
-    select: Sequence[str] = (),
     *,
-    exclude: Sequence[str] = (),
+    select: Sequence[str] = (),
+    selector: str = "",
     anew: bool = False,
     log: Callable[[str], None],
 ) -> list[NodeResult]:
-    """Build and test the selected nodes, all of them by default; one line to `log` per finished node.
+    """Build and test nodes by name, or those of a selector of `selectors.yml`; a line to `log` per finished node.
 
     Unit tests are left to the checks on every change: they say nothing about data. With `anew` tables are made from
     nothing: what is recorded was made by other models, and need not even have the same columns.
@@ -69,11 +69,10 @@ def build(
     Raises:
         DbtFailed: dbt did not get to the nodes.
     """
-    arguments = ["build", *DATA_NODES, "--no-write-json"]
-    if select:
-        arguments += ["--select", *select]
-    if exclude:
-        arguments += ["--exclude", *exclude]
+    if not select and not selector:
+        return []
+    chosen = ["--selector", selector] if selector else ["--select", *select]
+    arguments = ["build", *DATA_NODES, "--no-write-json", *chosen]
     if anew:
         # Views that go with what they stand on lock one another: two at a time may wait for each other for good.
         arguments += ["--full-refresh", "--threads", "1"]
@@ -93,7 +92,7 @@ def ensure_manifest(found: Locations, *, log: Callable[[str], None]) -> Path:
             hint="Run inside the project folder, or name it with BATUTA_PROJECT.",
         )
     stamp, manifest = found.dbt_home / STAMP, found.dbt_home / "manifest.json"
-    digest = _project_digest(found.dbt_project)
+    digest = project_digest(found.dbt_project)
     found.dbt_home.mkdir(parents=True, exist_ok=True)
     with FileLock(found.dbt_home / "parse.lock"):
         if manifest.is_file() and stamp.is_file() and stamp.read_text(encoding="ascii") == digest:
@@ -184,7 +183,7 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _project_digest(project: Path) -> str:
+def project_digest(project: Path) -> str:
     """Digest of everything dbt parses."""
     skipped = {"target", "logs", "dbt_packages"}
     files = sorted(

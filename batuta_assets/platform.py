@@ -30,8 +30,8 @@ from batuta.quality.contract import DataContract
 from batuta.settings import Settings
 from batuta_assets.compat import fires_between
 from batuta_assets.dbt import check_result, check_spec, made_by, model_metadata, model_spec
-from batuta_assets.dbt_manifest import PLATFORM, DbtManifest
-from batuta_assets.dbt_run import build
+from batuta_assets.dbt_manifest import DbtManifest
+from batuta_assets.dbt_refresh import models_in, refresh
 from batuta_assets.gates import hold_models, models_of, structural_problem
 from batuta_assets.locations import locations
 from batuta_assets.quality.checks import JOB as QUALITY_JOB
@@ -163,7 +163,7 @@ def platform_assets(
     manifest: DbtManifest, graph: CompiledGraph, docs_url: str, contracts: Sequence[DataContract] = ()
 ) -> dg.AssetsDefinition:
     """Every model, test and contract about the platform itself, as one step; `contracts` are all there are."""
-    models = {u: model for u, model in manifest.models.items() if model.about_platform}
+    models = models_in(manifest, "platform")
     keys = {unique_id: dg.AssetKey(model.key) for unique_id, model in manifest.models.items()}
     tests = {u: test for u, test in manifest.tests.items() if test.model in models}
     own = platform_contracts(contracts, manifest)
@@ -185,10 +185,8 @@ def platform_assets(
             facts = facts_position(conn)
             anew = models_of(conn, REFRESH_JOB) not in {None, manifest.digest}
             conn.commit()
-            select = [f"tag:{PLATFORM}"]
-            results = build(
-                locations(runtime.settings()), runtime.database_url(), select, anew=anew, log=context.log.info
-            )
+            found, url = locations(runtime.settings()), runtime.database_url()
+            results = refresh(conn, found, url, manifest, "platform", anew=anew, log=context.log.info)
             failed = sorted(manifest.node_name(r.unique_id) for r in results if not r.ok)
             stale = {keys[r.unique_id] for r in results if not r.ok and r.unique_id in models}
             try:

@@ -20,7 +20,9 @@ from batuta.landing.land import Landing
 from batuta.landing.model import Delivery
 from batuta.settings import Settings
 from batuta.warehouse.connection import connect
-from batuta_assets.dbt_run import NodeResult, build
+from batuta_assets.dbt_manifest import read_manifest
+from batuta_assets.dbt_refresh import refresh as refresh_models
+from batuta_assets.dbt_run import NodeResult
 from batuta_assets.locations import locations
 from batuta_cli.bench.scratch import free_port
 from batuta_cli.stack import probes
@@ -93,9 +95,12 @@ def refresh(settings: Settings, url: str) -> Refreshed:
         BenchFailed: a model or a test failed.
     """
     said: list[str] = []
-    begun = time.perf_counter()
-    results = build(locations(settings), url, log=said.append)
-    whole = time.perf_counter() - begun
+    found = locations(settings)
+    manifest = read_manifest(found.manifest)
+    with connect(url, "writer") as conn:
+        begun = time.perf_counter()
+        results = refresh_models(conn, found, url, manifest, "marts", log=said.append)
+        whole = time.perf_counter() - begun
     failed = [result for result in results if not result.ok]
     if failed:
         raise BenchFailed(f"dbt failed on {failed[0].unique_id}: {failed[0].message}")

@@ -2,9 +2,6 @@
 
 import base64
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -14,11 +11,10 @@ from batuta.keys import KeyRing, create_keys
 from batuta.landing.land import Landing
 from batuta.landing.model import Delivery, LandingCounts, Parsed, Rejected
 from batuta.policy.decision import DefaultPolicy
-from batuta.warehouse.connection import connect, dbt_environment
+from batuta.warehouse.connection import connect
 from examples.arcsat.generate import SECRETS, File, Manifest
 from sensors.connectors import connector
 from sensors.connectors.protocol import Unverified
-from tests.support.kpis_dbt import PROJECT, SILENT
 
 KEYS = {name: f"signing key of {name}".encode() for name in SECRETS}
 LAST_DAY = date(2025, 11, 12)
@@ -86,38 +82,6 @@ def land_example(url: str, home: Path, folder: Path, manifest: Manifest) -> dict
     """Land everything that was generated; what became of each file."""
     landing = open_landing(home)
     return {file.path: land_file(url, landing, folder, file) for file in manifest.files}
-
-
-def run_models(url: str, target: Path) -> None:
-    """Refresh all dbt models of a database and their seeds; `target` may be used again to spare the parsing."""
-    command = [
-        sys.executable,
-        "-c",
-        "import sys; from dbt.cli.main import cli; sys.exit(cli())",
-        *SILENT,
-        "build",
-        "--no-write-json",
-        *("--resource-type", "seed", "--resource-type", "model"),
-    ]
-    folders = [
-        "--project-dir",
-        PROJECT,
-        "--profiles-dir",
-        PROJECT,
-        "--target-path",
-        target,
-        "--log-path",
-        target,
-    ]
-    done = subprocess.run(
-        [*command, *map(str, folders)],
-        env=os.environ | dbt_environment(url),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise AssertionError(f"dbt build failed:\n{done.stdout}\n{done.stderr}")
 
 
 def register(url: str, manifest: Manifest) -> None:

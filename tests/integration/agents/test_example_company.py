@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,9 +20,10 @@ from batuta_agents.model import SkillRequest, SkillResult
 from batuta_agents.retrieval.embed import embed_new
 from batuta_agents.runtime import run_skill
 from batuta_cli.main import LazyGroup
-from examples.arcsat.generate import Simulation, generate, simulate
+from examples.arcsat.generate import Simulation
+from tests.integration.conftest import Company as Example
 from tests.support import database as databases
-from tests.support.example import KEYS, LANDED_AT, LAST_DAY, clock, land_example, register, run_models
+from tests.support.example import LANDED_AT, LAST_DAY, clock
 from tests.support.truth import counts_as_sale, customer_key, daily_net_sales, day_of, expected_kpis
 
 PRODUCT = "arcsat"
@@ -57,17 +57,9 @@ class Company:
 
 
 @pytest.fixture(scope="module")
-def company(
-    database_server: str, template_database: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Company]:
-    folder: Path = tmp_path_factory.mktemp("company")
-    with databases.database(database_server, template_database) as url:
-        simulation = simulate(7, "small")
-        manifest = generate(folder / "deliveries", KEYS, 7, "small", simulation)
-        register(url, manifest)
-        land_example(url, folder / "home", folder / "deliveries", manifest)
-        run_models(url, folder / "dbt")
-        yield Company(url, simulation)
+def company(database_server: str, example: Example) -> Iterator[Company]:
+    with databases.database(database_server, example.template) as url:
+        yield Company(url, example.simulation)
 
 
 def _unrefunded(order: Any) -> int:

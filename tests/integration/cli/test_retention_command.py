@@ -22,8 +22,9 @@ from batuta_cli.main import LazyGroup
 from examples.vendors import shopify_data as data
 from sensors.connectors import email, shopify
 from sensors.run_tags import refresh_tags
+from tests.integration.conftest import Refreshed
 from tests.support import database as databases
-from tests.support.example import run_models
+from tests.support.kpis_dbt import TABLES, KpiWarehouse
 from tests.support.privacy_house import LEAVES, NOW, STAYS, House, mail
 from tests.support.score import company, pipeline, product
 
@@ -35,16 +36,16 @@ ORDERS = "select id from batuta.{} where dataset = 'orders' order by id"
 
 @pytest.fixture(scope="module")
 def lived(
-    database_server: str, template_database: str, tmp_path_factory: pytest.TempPathFactory
+    database_server: str, refreshed: Refreshed, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Path]]:
     """Six orders, one of them edited, received long ago and read by the models: database to copy, and home."""
     home = tmp_path_factory.mktemp("house")
     write_bundle(home, GRAPH)
-    with databases.database(database_server, template_database) as url:
+    with databases.database(database_server, refreshed.template) as url:
         here = House(url, home)
         here.fill()
         here.land("orders/updated", data.order(LEAVES, NOW, lines=1) | {"admin_graphql_api_id": None})
-        run_models(url, tmp_path_factory.mktemp("dbt"))
+        KpiWarehouse(url, refreshed.target).refresh(*TABLES)
         name = database_name(url)
         databases.close(database_server, name)
         yield name, home

@@ -6,23 +6,18 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from batuta.landing.model import Delivery
 from batuta.warehouse.connection import connect
 from examples.arcsat.generate import Simulation, generate, simulate
-from tests.support.example import KEYS, land_example, land_file, open_landing, register, run_models
+from tests.integration.conftest import Company
+from tests.support.example import KEYS, land_file, open_landing, register
+from tests.support.kpis_dbt import TABLES, KpiWarehouse
 from tests.support.truth import expected_kpis
 
 RELATIONS = ("batuta_marts.kpi_daily", "batuta_live.live_kpi_daily")
 A_CENT = Decimal("0.01")
 
 Stored = dict[tuple[str, date, str], tuple[Any, ...]]
-
-
-@pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("dbt")
 
 
 def stored_kpis(url: str, relation: str) -> Stored:
@@ -65,21 +60,16 @@ def disagreements(simulation: Simulation, stored: Stored) -> list[str]:
     return found
 
 
-def test_every_kpi_of_every_day_is_what_was_lived(database_url: str, tmp_path: Path, target: Path) -> None:
-    simulation = simulate(7, "small")
-    manifest = generate(tmp_path / "deliveries", KEYS, 7, "small", simulation)
-    register(database_url, manifest)
-    land_example(database_url, tmp_path / "home", tmp_path / "deliveries", manifest)
-    run_models(database_url, target)
+def test_every_kpi_of_every_day_is_what_was_lived(example: Company, example_url: str) -> None:
     for relation in RELATIONS:
-        stored = stored_kpis(database_url, relation)
+        stored = stored_kpis(example_url, relation)
         assert {product for product, _, _ in stored} == {"arcsat", "lojablock"}
         assert max(day for _, day, _ in stored) == date(2025, 11, 12)
-        assert disagreements(simulation, stored) == []
+        assert disagreements(example.simulation, stored) == []
 
 
 def test_arrival_in_reverse_and_in_two_refreshes_gives_the_same_values(
-    database_url: str, tmp_path: Path, target: Path
+    database_url: str, tmp_path: Path
 ) -> None:
     simulation = simulate(21, "small")
     manifest = generate(tmp_path / "deliveries", KEYS, 21, "small", simulation)
@@ -94,10 +84,12 @@ def test_arrival_in_reverse_and_in_two_refreshes_gives_the_same_values(
 
     for file in manifest.files:
         land_file(database_url, landing, tmp_path / "deliveries", file, newest)
-    run_models(database_url, target)
+    warehouse = KpiWarehouse(database_url, tmp_path / "dbt")
+    warehouse.run("seed")
+    warehouse.refresh()
     for file in manifest.files:
         land_file(database_url, landing, tmp_path / "deliveries", file, others)
     live, mart = RELATIONS[1], RELATIONS[0]
     assert disagreements(simulation, stored_kpis(database_url, live)) == []
-    run_models(database_url, target)
+    warehouse.refresh(*TABLES)
     assert disagreements(simulation, stored_kpis(database_url, mart)) == []

@@ -12,9 +12,10 @@ import pytest
 from batuta.landing.model import Delivery
 from batuta.warehouse.connection import connect
 from examples.arcsat.generate import Manifest, generate
+from tests.integration.conftest import Refreshed
 from tests.support import database as databases
 from tests.support.example import KEYS, LANDED_AT, LAST_DAY, land_file, open_landing
-from tests.support.kpis_dbt import KpiWarehouse
+from tests.support.kpis_dbt import TABLES, KpiWarehouse
 from tests.support.told_pandas import Told, read
 from tests.support.truth_pandas import Values, days, kpis
 
@@ -24,7 +25,6 @@ pytestmark = pytest.mark.timeout(900)
 SEEDS = 3, 11, 58
 PRODUCTS = "arcsat", "lojablock"
 GROSS_MARGIN = Decimal("0.3525")
-FOR_THESE = "--select", "+kpi_daily", "+live_kpi_daily"
 LIVE, RECORDED = "batuta_live.live_kpi_daily", "batuta_marts.kpi_daily"
 
 Stored = dict[str, dict[date, Values]]
@@ -95,7 +95,7 @@ def _stored(url: str, relation: str) -> Stored:
 
 @pytest.fixture(scope="module")
 def companies(
-    database_server: str, template_database: str, tmp_path_factory: pytest.TempPathFactory
+    database_server: str, refreshed: Refreshed, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Companies]:
     """Three companies of two products each, landed in two parts with a refresh after each."""
     folder = tmp_path_factory.mktemp("companies")
@@ -103,9 +103,9 @@ def companies(
         seed: generate(folder / str(seed), KEYS, seed, "small") for seed in SEEDS
     }
     told = {product_of(name, seed): _read(folder / str(seed), name) for seed in SEEDS for name in PRODUCTS}
-    with databases.database(database_server, template_database) as url:
+    with databases.database(database_server, refreshed.template) as url:
         _register(url)
-        warehouse = KpiWarehouse(url, tmp_path_factory.mktemp("dbt"))
+        warehouse = KpiWarehouse(url, refreshed.target)
         landing = open_landing(folder)
 
         def arrive(number: int) -> None:
@@ -114,10 +114,10 @@ def companies(
                     land_file(url, landing, folder / str(seed), file, _part(number, seed))
 
         arrive(0)
-        warehouse.refresh(*FOR_THESE)
+        warehouse.refresh(*TABLES)
         arrive(1)
         live = _stored(url, LIVE)
-        warehouse.refresh(*FOR_THESE)
+        warehouse.refresh(*TABLES)
         yield Companies(told, {LIVE: live, RECORDED: _stored(url, RECORDED)})
 
 

@@ -4,17 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.integration.conftest import Refreshed
 from tests.support import database as databases
 from tests.support.kpis_dbt import KpiWarehouse
 
 
 @pytest.fixture(scope="session")
-def kpi_warehouse(
-    database_server: str, template_database: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[KpiWarehouse]:
+def kpi_warehouse(database_server: str, refreshed: Refreshed) -> Iterator[KpiWarehouse]:
     """A migrated database on which dbt has run once."""
-    with databases.database(database_server, template_database) as url:
-        warehouse = KpiWarehouse(url, tmp_path_factory.mktemp("dbt"))
-        warehouse.run("seed")
-        warehouse.refresh()
-        yield warehouse
+    with databases.database(database_server, refreshed.template) as url:
+        yield KpiWarehouse(url, refreshed.target)

@@ -10,6 +10,7 @@ from batuta.manifests.models import ConnectorSlos
 from batuta.platform.kpis import PlatformKpi, platform_kpis
 from batuta.platform.objectives import Objective, objectives, write_objectives
 from batuta.warehouse.connection import connect
+from tests.integration.conftest import Refreshed
 from tests.support import database as databases
 from tests.support.kpis_dbt import KpiWarehouse
 from tests.support.platform import BEFORE, CREATED, DAY, at, due, failed, insert, run, two_days
@@ -19,12 +20,10 @@ GRAPH = company([product("casa")], [pipeline("review", ["casa"], crons=["0 6 * *
 
 
 @pytest.fixture(scope="module")
-def warehouse(
-    database_server: str, template_database: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[KpiWarehouse]:
+def warehouse(database_server: str, refreshed: Refreshed) -> Iterator[KpiWarehouse]:
     """A database of this module's own: what the platform does is one story, whatever the product."""
-    with databases.database(database_server, template_database) as url:
-        built = KpiWarehouse(url, tmp_path_factory.mktemp("dbt"))
+    with databases.database(database_server, refreshed.template) as url:
+        built = KpiWarehouse(url, refreshed.target)
         with connect(url, "owner") as conn:
             conn.execute(
                 "insert into batuta.products values ('casa', 'BRL', 'America/Sao_Paulo', 'pt-BR', now())"
@@ -32,8 +31,7 @@ def warehouse(
             write_objectives(conn, GRAPH, at(0))
             two_days(conn)
             conn.commit()
-        built.run("seed")
-        built.refresh("--select", "+tag:platform")
+        built.refresh("--select", "tag:platform")
         yield built
 
 

@@ -1,38 +1,17 @@
-"""The example company, landed and refreshed once; every test gets a copy that it may break."""
-
-from collections.abc import Iterator
+"""The example company, of which every test gets a copy that it may break, and the shipped contracts."""
 
 import pytest
 
 from batuta.quality.contract import DataContract
 from batuta.quality.reading import enforced, load
-from batuta.warehouse.connection import connect, database_name
-from examples.arcsat.generate import generate
-from tests.support import database as databases
+from batuta.warehouse.connection import connect
 from tests.support.dbt import PROJECT
-from tests.support.example import KEYS, land_example, register, run_models
-
-
-@pytest.fixture(scope="session")
-def company_template(
-    database_server: str, template_database: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """Name of a database with the example company's marts."""
-    folder = tmp_path_factory.mktemp("company")
-    with databases.database(database_server, template_database) as url:
-        manifest = generate(folder / "deliveries", KEYS, 7, "small")
-        register(url, manifest)
-        land_example(url, folder / "home", folder / "deliveries", manifest)
-        run_models(url, folder / "dbt")
-        databases.close(database_server, database_name(url))
-        yield database_name(url)
 
 
 @pytest.fixture
-def company(database_server: str, company_template: str) -> Iterator[str]:
+def company(example_url: str) -> str:
     """Address of a copy of the example company's warehouse."""
-    with databases.database(database_server, company_template) as url:
-        yield url
+    return example_url
 
 
 @pytest.fixture(scope="session")

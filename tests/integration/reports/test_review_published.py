@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime
 from email import policy
 from email.message import EmailMessage
 from functools import partial
-from pathlib import Path
 
 import html5lib
 import pytest
@@ -19,8 +18,7 @@ from batuta.settings import Settings
 from batuta.warehouse.connection import connect
 from batuta_agents.model import SkillRequest
 from batuta_agents.runtime import run_skill
-from examples.arcsat.generate import generate, simulate
-from tests.support.example import KEYS, land_example, register, run_models
+from tests.integration.conftest import Company
 from tests.support.truth import expected_kpis, expected_mismatches
 
 DAY = date(2025, 11, 12)
@@ -52,18 +50,12 @@ def test_without_models_the_message_says_what_to_run(database_url: str, settings
     assert "refresh_marts" in (raised.value.hint or "")
 
 
-def test_the_example_company_gets_its_review(database_url: str, settings: Settings, tmp_path: Path) -> None:
-    simulation = simulate(7, "small")
-    manifest = generate(tmp_path / "deliveries", KEYS, 7, "small", simulation)
-    register(database_url, manifest)
-    land_example(database_url, tmp_path / "home", tmp_path / "deliveries", manifest)
-    run_models(database_url, tmp_path / "dbt")
+def test_the_example_company_gets_its_review(example: Company, example_url: str, settings: Settings) -> None:
+    simulation = example.simulation
     request = SkillRequest(
         "arcsat", ROLES, DAY, "pipeline:arcsat-daily-review", "arcsat-daily-review", "run-1"
     )
-    results = {
-        skill: run_skill(skill, {}, request, partial(connect, database_url), clock) for skill in SKILLS
-    }
+    results = {skill: run_skill(skill, {}, request, partial(connect, example_url), clock) for skill in SKILLS}
     assert {result.status for result in results.values()} == {"ok"}
 
     output = results["sigma.finance.reconcile"].output
@@ -74,7 +66,7 @@ def test_the_example_company_gets_its_review(database_url: str, settings: Settin
     }
     assert found == expected_mismatches(simulation, "arcsat")
 
-    with connect(database_url, "writer") as conn:
+    with connect(example_url, "writer") as conn:
         first = publish_daily_review(conn, settings, PIPELINE, PRODUCT, DAY, "run-1", None, clock)
         again = publish_daily_review(conn, settings, PIPELINE, PRODUCT, DAY, "run-1", None, clock)
         kept = conn.execute("select count(*), min(path) from batuta.reports").fetchone()
