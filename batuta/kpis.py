@@ -235,5 +235,5 @@ def marts_built() -> Iterator[None]:
     except (UndefinedTable, InvalidSchemaName) as error:
         raise KpisNotBuilt(
             "the KPI views are not built yet",
-            hint="Run `batuta demo`, or `batuta up` and let it refresh the marts once.",
+            hint="Run `batuta demo`, or under `batuta up` the job refresh_marts once.",
         ) from error

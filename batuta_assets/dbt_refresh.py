@@ -9,6 +9,7 @@ is a plain `table` is made anew each time, and takes the views on it along: with
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from graphlib import TopologicalSorter
 from typing import Any, Final, Literal, TypeAlias
 
 import psycopg
@@ -48,9 +49,10 @@ def refresh(
     anew: bool = False,
     log: Callable[[str], None],
 ) -> list[NodeResult]:
-    """Build and test all of a scope; what stands is told as built. What it leaves is kept in the caller's transaction.
+    """Build and test all of a scope; views that stand are told as built, models before those made of them.
 
-    With `anew` tables and views are made from nothing.
+    Commits before it builds, and keeps what it leaves in the caller's next transaction. With `anew` tables and views
+    are made from nothing.
 
     Raises:
         DbtFailed: dbt did not get to the nodes.
@@ -64,7 +66,7 @@ def refresh(
     conn.commit()
     results = build(found, url, selector=f"{scope}_tables" if stand else scope, anew=anew, log=log)
     if stand:
-        return [*results, *_standing(manifest, views, results)]
+        return _in_order(models, [*results, *_left(manifest, views, results)])
     if all(result.ok for result in results):
         move_cursor(conn, kept, _state(conn, views.values(), project))
     return results
@@ -76,7 +78,7 @@ def _state(conn: psycopg.Connection[Any], views: Iterable[Model], project: str) 
     return {"project": project, "marks": row[1]} if row is not None and row[0] else None
 
 
-def _standing(
+def _left(
     manifest: DbtManifest, views: Mapping[str, Model], results: Iterable[NodeResult]
 ) -> list[NodeResult]:
     """The results of views that were left out: what failed above one holds it up, as in dbt."""
@@ -92,3 +94,10 @@ def _standing(
         NodeResult(u, "skipped" if held_up(u) else "success", LEFT, failures=0, rows=None, seconds=0.0)
         for u in views
     ]
+
+
+def _in_order(models: Mapping[str, Model], results: Iterable[NodeResult]) -> list[NodeResult]:
+    """Models before those made of them, as Dagster wants them told; tests last."""
+    upstream = {unique_id: model.depends_on for unique_id, model in models.items()}
+    place = {unique_id: n for n, unique_id in enumerate(TopologicalSorter(upstream).static_order())}
+    return sorted(results, key=lambda result: place.get(result.unique_id, len(place)))

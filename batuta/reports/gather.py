@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from batuta.blobs import digest_of
-from batuta.errors import BatutaError
+from batuta.kpis import marts_built
 from batuta.reports.model import (
     SKILLS,
     Freshness,
@@ -38,10 +38,6 @@ order by d.position, k.business_date
 SERIES_DIGEST: Final = digest_of(SERIES_SQL.encode())
 
 
-class MartsMissing(BatutaError):
-    """The relations the review reads are not there."""
-
-
 def gather(
     conn: psycopg.Connection[Any],
     product: ProductInfo,
@@ -64,7 +60,7 @@ def gather(
         batch_to: Batch the run was fixed to; by default the newest of the product.
 
     Raises:
-        MartsMissing: the models have never been built.
+        KpisNotBuilt: the models have never been built.
     """
     with conn.transaction(), acting_as_reader(conn):
         series = kpi_series(conn, product, business_date)
@@ -96,17 +92,11 @@ def kpi_series(conn: psycopg.Connection[Any], product: ProductInfo, last: date) 
     """A product's KPIs over the `DAYS` business days up to `last`, in the catalogue's order (role: reader).
 
     Raises:
-        MartsMissing: the models have never been built.
+        KpisNotBuilt: the models have never been built.
     """
-    from psycopg.errors import InvalidSchemaName, UndefinedTable
-
     first = last - timedelta(days=DAYS - 1)
-    try:
+    with marts_built():
         rows = conn.execute(SERIES_SQL, {"product": product.name, "first": first, "last": last}).fetchall()
-    except (UndefinedTable, InvalidSchemaName) as error:
-        raise MartsMissing(
-            "the KPI models have not been built yet", hint="Run the job refresh_marts once, then repeat."
-        ) from error
     by_kpi: dict[str, list[tuple[Any, ...]]] = {}
     for row in rows:
         by_kpi.setdefault(row[0], []).append(tuple(row))

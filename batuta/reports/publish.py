@@ -68,7 +68,7 @@ def publish_daily_review(
         clock: Aware UTC time.
 
     Raises:
-        MartsMissing: the KPI models have never been built.
+        KpisNotBuilt: the KPI models have never been built.
         ReportNotWritten: the reports folder cannot be written.
     """
     info = ProductInfo(product.name, product.locale, product.currency, product.timezone, product.kpis)

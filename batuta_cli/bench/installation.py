@@ -22,7 +22,7 @@ from batuta.settings import Settings
 from batuta.warehouse.connection import connect
 from batuta_assets.dbt_manifest import read_manifest
 from batuta_assets.dbt_refresh import refresh as refresh_models
-from batuta_assets.dbt_run import NodeResult
+from batuta_assets.dbt_run import NodeResult, ensure_manifest
 from batuta_assets.locations import locations
 from batuta_cli.bench.scratch import free_port
 from batuta_cli.stack import probes
@@ -96,7 +96,7 @@ def refresh(settings: Settings, url: str) -> Refreshed:
     """
     said: list[str] = []
     found = locations(settings)
-    manifest = read_manifest(found.manifest)
+    manifest = read_manifest(ensure_manifest(found, log=said.append))
     with connect(url, "writer") as conn:
         begun = time.perf_counter()
         results = refresh_models(conn, found, url, manifest, "marts", log=said.append)

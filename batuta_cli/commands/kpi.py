@@ -23,6 +23,7 @@ from batuta.kpis import (
     unit_in,
     window_in,
 )
+from batuta.reports.formats import moment, short_date
 from batuta.settings import get_settings
 from batuta.warehouse.connection import connect
 from batuta.warehouse.database import ensure_database
@@ -204,18 +205,8 @@ def _print(product: ProductForm, values: Sequence[KpiValue]) -> None:
 
 
 def _heading(product: ProductForm, value: KpiValue, words: dict[str, str]) -> str:
-    heading = f"{product.name}, {words['as_of']} {_day(value.as_of, product.locale)}"
+    heading = f"{product.name}, {words['as_of']} {short_date(value.as_of, product.locale)}"
     if value.committed_at is None:
         return heading
-    return f"{heading} ({words['fresh']} {_moment(value.committed_at, product)})"
-
-
-def _day(day: date, locale: str) -> str:
-    return format_value(day, "date", locale)
-
-
-def _moment(moment: datetime, product: ProductForm) -> str:
-    from babel.dates import format_datetime, get_timezone
-
-    zone = get_timezone(product.timezone)
-    return format_datetime(moment, "short", tzinfo=zone, locale=product.locale.replace("-", "_"))
+    at = moment(value.committed_at, product.timezone, product.locale)
+    return f"{heading} ({words['fresh']} {at})"

@@ -17,7 +17,6 @@ from starlette.routing import Route
 
 from batuta.errors import BatutaError
 from batuta.kpis import KpisNotBuilt, ProductForm, products
-from batuta.reports.gather import MartsMissing
 from batuta.telemetry import get_logger
 from batuta.warehouse.connection import Connection
 from batuta_gateway.answers import page
@@ -93,7 +92,7 @@ def _page(gateway: Gateway, reader: Reader, read: Read) -> Response:
     try:
         with gateway.connect("reader") as conn:
             html = read(conn, products(conn))
-    except (KpisNotBuilt, MartsMissing):
+    except KpisNotBuilt:
         return _message(reader, "not_built", 503)
     except (BatutaError, psycopg.Error) as error:
         _log.error("console not served", kind=type(error).__name__)

@@ -10,9 +10,9 @@ from functools import partial
 import html5lib
 import pytest
 
+from batuta.kpis import KpisNotBuilt
 from batuta.manifests.graph import CompiledPipeline, CompiledProduct
 from batuta.manifests.models import Output
-from batuta.reports.gather import MartsMissing
 from batuta.reports.publish import publish_daily_review
 from batuta.settings import Settings
 from batuta.warehouse.connection import connect
@@ -45,7 +45,7 @@ def brazilian(value: object) -> str:
 
 
 def test_without_models_the_message_says_what_to_run(database_url: str, settings: Settings) -> None:
-    with connect(database_url, "writer") as conn, pytest.raises(MartsMissing) as raised:
+    with connect(database_url, "writer") as conn, pytest.raises(KpisNotBuilt) as raised:
         publish_daily_review(conn, settings, PIPELINE, PRODUCT, DAY, None, None, clock)
     assert "refresh_marts" in (raised.value.hint or "")
 
