@@ -89,7 +89,7 @@ def test_values_are_written_as_the_people_of_the_product_write_them(
     result = CliRunner().invoke(command.kpi, [], env={"COLUMNS": "140"})
     assert result.exit_code == 0
     page = result.output.replace("\xa0", " ")
-    assert "casa, em 12/11/2025 (eventos até 13/11/2025 05:30)" in page
+    assert "casa, em 12/11/2025 (eventos até 13/11/2025, 05:30)" in page
     assert "R$ 1.723,60" in page
     assert "desde o início" in page
     assert "nenhuma resposta em 90 dias" in page
