@@ -10,7 +10,7 @@ from unittest.mock import patch
 from batuta.warehouse.connection import dbt_environment
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
-TABLES = ("--exclude", "tag:staging", "tag:platform", "config.materialized:view")
+TABLES = ("--selector", "marts_tables")
 """Options of a refresh of what takes in what is new: views stand, once they are made."""
 # A log of everything dbt thinks takes it a good part of its time.
 SILENT = ("--quiet", "--log-level-file", "none")
