@@ -34,17 +34,15 @@ from batuta_assets.gates import (
 )
 from batuta_assets.locations import locations
 from batuta_assets.published import data_versions
+from batuta_assets.quality.holding import hold, product_contracts
 from batuta_assets.quality.standing import (
     CONTRACT,
     check_of,
     contract_keys,
     contract_result,
-    contract_sources,
     contract_spec,
     due_contracts,
-    hold,
     marts_digest,
-    product_contracts,
 )
 from batuta_assets.runtime import Runtime
 from batuta_assets.sources import freshness
@@ -83,7 +81,7 @@ def dbt_assets(
     told = [test for test in manifest.tests.values() if test.model in models]
     checks = {dg.AssetCheckKey(keys[t.model], check_name(t)): t for t in told}
     promised = contract_keys(own, manifest)
-    sources, digest = contract_sources(contracts, manifest), marts_digest(manifest, contracts)
+    digest = marts_digest(manifest, contracts)
     fresh = table_freshness(graph)
 
     @dg.multi_asset(
@@ -129,11 +127,12 @@ def dbt_assets(
             )
             try:
                 outcomes = hold(
-                    runtime,
+                    runtime.connect,
                     asked,
                     batch=batch,
+                    now=runtime.now(),
                     run_id=context.run.run_id,
-                    sources=sources,
+                    manifest=manifest,
                     in_force=contracts if everything else None,
                 )
             except psycopg.Error as error:

@@ -91,6 +91,8 @@ class DbtManifest:
     models: Mapping[str, Model]
     sources: Mapping[str, tuple[str, ...]]
     """Asset keys of the sources."""
+    source_relations: Mapping[str, str]
+    """Schema and name of the sources."""
     tests: Mapping[str, DataTest]
     exposures: Mapping[str, str] = field(default_factory=dict[str, str])
     """Unique ids of what is made outside dbt, by name: a report has its family's name."""
@@ -145,6 +147,7 @@ def read_manifest(path: Path) -> DbtManifest:
             digest=_digest(document),
             models=models,
             sources={key: _source_key(node) for key, node in sources.items()},
+            source_relations={key: f"{node['schema']}.{node['identifier']}" for key, node in sources.items()},
             tests={
                 key: test
                 for key, node in nodes.items()

@@ -38,7 +38,8 @@ from batuta_assets.predictions import prediction_asset, prediction_job, predicti
 from batuta_assets.privacy import privacy_job, privacy_sensor
 from batuta_assets.published import DefinitionOf, definition_of, unchanged
 from batuta_assets.quality.checks import quality_job, quality_sensor, suite_checks, watch_checks
-from batuta_assets.quality.standing import contract_keys, contract_sources, marts_digest, platform_contracts
+from batuta_assets.quality.holding import contract_sources, platform_contracts
+from batuta_assets.quality.standing import contract_keys, marts_digest
 from batuta_assets.reports import report_asset
 from batuta_assets.retention import daily_retention, retention_job
 from batuta_assets.runtime import Runtime, connector_to, warehouse_url

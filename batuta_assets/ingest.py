@@ -21,7 +21,8 @@ from batuta_assets import compat
 from batuta_assets.gates import BrokenRules, Violation, broken_rules, raise_horizons, structural_problem
 from batuta_assets.order import step_tags
 from batuta_assets.partitions import product_days
-from batuta_assets.quality.standing import Sources, Standing, breaks_metadata, refusal, standing
+from batuta_assets.quality.holding import Sources
+from batuta_assets.quality.standing import Standing, breaks_metadata, refusal, standing
 from batuta_assets.runtime import Runtime
 from batuta_assets.scope import Scope, fix_batch, scope_of
 from sensors import run_tags

@@ -36,16 +36,14 @@ from batuta_assets.gates import hold_models, models_of, structural_problem
 from batuta_assets.locations import locations
 from batuta_assets.quality.checks import JOB as QUALITY_JOB
 from batuta_assets.quality.checks import PLATFORM_REFRESHED
+from batuta_assets.quality.holding import hold, platform_contracts
 from batuta_assets.quality.standing import (
     CONTRACT,
     check_of,
     contract_keys,
     contract_result,
-    contract_sources,
     contract_spec,
-    hold,
     marts_digest,
-    platform_contracts,
 )
 from batuta_assets.run_facts import changed_at, finished_since, run_fact, skills_by_step
 from batuta_assets.runtime import Runtime, connector_to
@@ -167,7 +165,7 @@ def platform_assets(
     keys = {unique_id: dg.AssetKey(model.key) for unique_id, model in manifest.models.items()}
     tests = {u: test for u, test in manifest.tests.items() if test.model in models}
     own = platform_contracts(contracts, manifest)
-    promised, sources = contract_keys(own, manifest), contract_sources(own, manifest)
+    promised = contract_keys(own, manifest)
     digest = platform_digest(manifest, contracts)
 
     @dg.multi_asset(
@@ -191,11 +189,12 @@ def platform_assets(
             stale = {keys[r.unique_id] for r in results if not r.ok and r.unique_id in models}
             try:
                 outcomes = hold(
-                    runtime,
+                    runtime.connect,
                     [contract for contract in own if promised[contract.name] not in stale],
                     batch=facts[-1],
+                    now=runtime.now(),
                     run_id=context.run.run_id,
-                    sources=sources,
+                    manifest=manifest,
                 )
             except psycopg.Error as error:
                 outcomes = []

@@ -51,7 +51,14 @@ class Break:
 
 @dataclass(frozen=True, slots=True)
 class LastCheck:
-    """When a contract was last checked, and why it could not be, if so."""
+    """When a contract was last checked, on what, and why it could not be, if so.
+
+    Attributes:
+        models: Digest of the models that made what was checked.
+        seen_before: The oldest transaction whose rows the check may not have seen.
+        all_counted_at: When all products were counted last, not only those whose data had changed.
+        product_rows: Rows by product.
+    """
 
     contract: str
     version: str
@@ -63,6 +70,10 @@ class LastCheck:
     products: int
     sources: list[str] | None
     problem: str | None
+    models: str
+    seen_before: int | None
+    all_counted_at: datetime | None
+    product_rows: dict[str, int]
 
 
 def record(
@@ -74,11 +85,14 @@ def record(
     run_id: str | None,
     found_by: FoundBy = "rules",
     sources: Sequence[str] | None = None,
+    models: str = "",
+    seen_before: int | None = None,
 ) -> None:
     """Keep what a check found, in the caller's transaction: breaks are opened, kept or closed.
 
-    Where the contract could not be checked, what was broken stays so. A suite closes only what a suite has opened: the
-    rules see every product, and the gates hang on them.
+    What is open and not among what was found is closed: an outcome speaks of all products, also where only some were
+    counted. Where the contract could not be checked, what was broken stays so. A suite closes only what a suite has
+    opened: the rules see every product, and the gates hang on them.
     """
     contract = outcome.contract
     by_rules = found_by == "rules"
@@ -88,7 +102,9 @@ def record(
             (
                 *(contract.name, contract.version, contract.digest, now, batch, run_id),
                 *(len(contract.rules), len(outcome.rows), None if sources is None else list(sources)),
-                outcome.problem,
+                *(outcome.problem, models, None if outcome.problem else seen_before),
+                now if outcome.counted is None and outcome.problem is None else None,
+                Jsonb(dict(outcome.rows)),
             ),
         )
     if outcome.problem is not None:
@@ -172,13 +188,17 @@ def _row(
 
 _CHECKED: Final = """
 insert into batuta.contract_checks (
-    contract, version, digest, checked_at, batch, run_id, rules, products, sources, problem
+    contract, version, digest, checked_at, batch, run_id, rules, products, sources, problem, models, seen_before,
+    all_counted_at, product_rows
 )
-values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 on conflict (contract) do update set
     version = excluded.version, digest = excluded.digest, checked_at = excluded.checked_at,
     batch = excluded.batch, run_id = excluded.run_id, rules = excluded.rules, products = excluded.products,
-    sources = excluded.sources, problem = excluded.problem
+    sources = excluded.sources, problem = excluded.problem, models = excluded.models,
+    seen_before = excluded.seen_before,
+    all_counted_at = coalesce(excluded.all_counted_at, contract_checks.all_counted_at),
+    product_rows = excluded.product_rows
 """
 
 _INSERT: Final = """

@@ -1,6 +1,7 @@
 """Holds data to a contract, in SQL: for each product how many rows break each rule, and the first of them with events.
 
-One reading of the relation counts the rows of all products and conditions at once; only what is broken is read again.
+One reading of the relation counts the rows of all products (or of those asked for) and all conditions at once; only
+what is broken is read again.
 Everything is read as reader, in a transaction that cannot write.
 """
 
@@ -14,7 +15,7 @@ from typing import Any, Final
 import psycopg
 
 from batuta.quality.contract import PRODUCT, DataContract, Rule, missing_columns
-from batuta.quality.rules import identifier, key_with_product, literal
+from batuta.quality.rules import OBJECT, identifier, key_with_product, literal
 
 COMPANY: Final = ""
 """The product of what does not belong to one."""
@@ -64,6 +65,7 @@ class Outcome:
 
     Attributes:
         rows: Rows by product; a product that has none is missing unless it must have some.
+        counted: The products whose rows were counted; None: all there are.
         problem: Why the data could not be held to the contract at all; nothing may be concluded then.
     """
 
@@ -71,6 +73,7 @@ class Outcome:
     rows: Mapping[str, int]
     broken: tuple[Broken, ...] = ()
     problem: str | None = None
+    counted: frozenset[str] | None = None
 
     @property
     def errors(self) -> tuple[Broken, ...]:
@@ -93,21 +96,26 @@ def reading(conn: psycopg.Connection[Any]) -> Iterator[None]:
         yield
 
 
-def check(conn: psycopg.Connection[Any], contract: DataContract, product: str | None = None) -> Outcome:
+def check(
+    conn: psycopg.Connection[Any], contract: DataContract, products: Collection[str] | None = None
+) -> Outcome:
     """Hold the rows of a relation to its contract.
 
     Args:
         conn: Within `reading`.
         contract: What they are held to.
-        product: Only this product's rows.
+        products: Only the rows of these; a contract that speaks of the whole company is held to all.
     """
+    only = None if products is None or not contract.by_product else frozenset(products)
     try:
         with conn.transaction():
             problem = _shape_problem(conn, contract)
             if problem is not None:
                 return Outcome(contract, {}, problem=problem)
-            rows, counts = _counts(conn, contract, product)
-            for name in _expected(conn, contract, product):
+            if only is not None and not only:
+                return Outcome(contract, {}, counted=only)
+            rows, counts = _counts(conn, contract, only)
+            for name in _expected(conn, contract, only):
                 rows.setdefault(name, 0)
             found = list(_broken(contract, rows, counts))
             explained = [
@@ -121,7 +129,7 @@ def check(conn: psycopg.Connection[Any], contract: DataContract, product: str | 
         return Outcome(
             contract, {}, problem=f"{contract.relation} could not be held to {contract.reference}: {said}"
         )
-    return Outcome(contract, rows, tuple(explained))
+    return Outcome(contract, rows, tuple(explained), counted=only)
 
 
 def _shape_problem(conn: psycopg.Connection[Any], contract: DataContract) -> str | None:
@@ -143,21 +151,23 @@ def _product(contract: DataContract) -> str:
     return f"checked.{identifier(PRODUCT)}" if contract.by_product else f"{literal(COMPANY)}::text"
 
 
-def _only(contract: DataContract, product: str | None) -> str:
-    narrowed = contract.by_product and product is not None
-    return f"where checked.{identifier(PRODUCT)} = {literal(product)}" if narrowed else ""
+def _relation(contract: DataContract, products: Collection[str] | None) -> str:
+    if products is None:
+        return contract.relation
+    listed = ", ".join(map(literal, sorted(products)))
+    return f"(select * from {contract.relation} where {identifier(PRODUCT)} in ({listed}))"
 
 
 def _counts(
-    conn: psycopg.Connection[Any], contract: DataContract, product: str | None
+    conn: psycopg.Connection[Any], contract: DataContract, products: Collection[str] | None
 ) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
     """Rows by product, and rows that break a rule by rule and product."""
     conditions = [rule for rule in contract.rules if rule.kind == "condition"]
-    filters = "".join(f", count(*) filter (where ({rule.condition}))" for rule in conditions)
+    relation = _relation(contract, products)
+    filters = "".join(f", count(*) filter (where ({condition(rule, relation)}))" for rule in conditions)
     # Numbers that no schema bounds stand in rows as NULL; a row without product is the company's matter.
     found = conn.execute(
-        f"select coalesce({_product(contract)}, ''), count(*){filters} from {contract.relation} as checked "
-        f"{_only(contract, product)} group by 1".encode()
+        f"select coalesce({_product(contract)}, ''), count(*){filters} from {relation} as checked group by 1".encode()
     ).fetchall()
     rows = {name: total for name, total, *_ in found}
     counts = {
@@ -167,27 +177,30 @@ def _counts(
         if count or not rule.limit.is_none
     }
     for rule in (rule for rule in contract.rules if rule.kind == "duplicates"):
-        for name, count in conn.execute(_duplicates(contract, rule, product)):
+        for name, count in conn.execute(_duplicates(contract, rule, relation)):
             counts[rule.name, name] = int(count)
     return rows, counts
 
 
-def _duplicates(contract: DataContract, rule: Rule, product: str | None) -> bytes:
+def _duplicates(contract: DataContract, rule: Rule, relation: str) -> bytes:
     columns = key_with_product(rule.columns, by_product=contract.by_product)
     listed = ", ".join(f"checked.{identifier(c)}" for c in columns)
     return (
         f"select shared.product, sum(shared.total)::bigint from (select coalesce({_product(contract)}, '') as product, "
-        f"count(*) as total from {contract.relation} as checked {_only(contract, product)} "
-        f"group by {listed} having count(*) > 1) as shared group by 1"
+        f"count(*) as total from {relation} as checked group by {listed} having count(*) > 1) as shared group by 1"
     ).encode()
 
 
-def _expected(conn: psycopg.Connection[Any], contract: DataContract, product: str | None) -> Iterator[str]:
+def _expected(
+    conn: psycopg.Connection[Any], contract: DataContract, products: Collection[str] | None
+) -> Iterator[str]:
     if contract.expected_products is None:
         return
-    for (name,) in conn.execute(f"select * from ({contract.expected_products}) as expected".encode()):
-        if product is None or name == product:
-            yield str(name)
+    only = "" if products is None else f"where product in ({', '.join(map(literal, sorted(products)))})"
+    for (name,) in conn.execute(
+        f"select product from ({contract.expected_products}) as expected (product) {only}".encode()
+    ):
+        yield str(name)
 
 
 def _broken(
@@ -234,11 +247,16 @@ def evidence_query(contract: DataContract, rule: Rule, product: str, limit: int 
 def breaks(contract: DataContract, rule: Rule) -> str:
     """The condition on rows called `checked` that break a rule."""
     if rule.kind == "condition":
-        return rule.condition
+        return condition(rule, contract.relation)
     columns = key_with_product(rule.columns, by_product=contract.by_product)
     own = ", ".join(f"checked.{identifier(c)}" for c in columns)
     listed = ", ".join(map(identifier, columns))
     return f"({own}) in (select {listed} from {contract.relation} group by {listed} having count(*) > 1)"
+
+
+def condition(rule: Rule, relation: str) -> str:
+    """The condition of a rule, which may look at the other rows of `relation` as `${object}`."""
+    return OBJECT.sub(lambda _: relation, rule.condition)
 
 
 def _events(contract: DataContract) -> tuple[str, str]:

@@ -80,7 +80,7 @@ class Rule:
         kind: `condition`: rows for which `condition` is true break it. `duplicates`: rows that share `columns` do.
             `rows`: how many rows there are.
         columns: What it is about.
-        condition: SQL over the columns of one row.
+        condition: SQL over the columns of one row; `${object}` in it is the relation, for rules that look at others.
         limit: How many rows may break it (or, for `rows`, there must be).
         severity: An error stops what lies below; a warning is only shown.
         dimension: The standard's dimension of quality.

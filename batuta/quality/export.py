@@ -111,7 +111,7 @@ def export(
     if product is not None and not contract.by_product:
         raise UsageError(f"the domain {contract.domain} speaks of the whole company; leave out --product")
     with reading(conn):
-        found = check(conn, contract, product)
+        found = check(conn, contract, None if product is None else [product])
         _refuse(found)
         if product is not None and not found.rows.get(product):
             products = [name for (name,) in conn.execute(_products(contract))]

@@ -15,8 +15,10 @@ from batuta.quality.contract import NO_ROW, OPERATORS, PRODUCT, Limit, Rule, Sev
 
 Complaint = tuple[FieldPath, str]
 
+OBJECT: Final = re.compile(r"\$\{(?:object|table)\}")
+"""The standard's words for the relation that a rule is about."""
 _COUNT: Final = re.compile(
-    r"\s*select\s+count\(\*\)\s+from\s+\$\{(?:object|table)\}\s+where\s+(?P<condition>.+)",
+    rf"\s*select\s+count\(\*\)\s+from\s+{OBJECT.pattern}\s+where\s+(?P<condition>.+)",
     re.IGNORECASE | re.DOTALL,
 )
 _DIMENSIONS: Final = {

@@ -1,7 +1,7 @@
-"""How the marts stand with their contracts: held to them in every refresh, and told to the gates, product by product.
+"""How the marts stand with their contracts, told to Dagster by a refresh, and to the gates product by product.
 
-The rules of all contracts are a handful of queries, so they belong to the refresh itself; a break stops no refresh and
-no other product, it closes the gates of its own (`ingest.py`) until a later check finds it mended.
+The rules of all contracts are a handful of queries (`holding.py`), so they belong to the refresh itself; a break stops
+no refresh and no other product, it closes the gates of its own (`ingest.py`) until a later check finds it mended.
 """
 
 import hashlib
@@ -10,22 +10,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import dagster as dg
 import psycopg
 
-from batuta.quality.breaks import Break, LastCheck, breaks, last_checks, record, withdraw
-from batuta.quality.check import Outcome, check, names_of, reading
+from batuta.quality.breaks import Break, LastCheck, breaks, last_checks
+from batuta.quality.check import Outcome, names_of
 from batuta.quality.contract import DataContract
 from batuta_assets.dbt_manifest import DbtManifest
-from batuta_assets.runtime import Runtime
 
 CONTRACT: Final = "contract"
 """The check of a mart that its contract is kept."""
-
-Sources: TypeAlias = Mapping[str, frozenset[tuple[str, ...]] | None]
-"""By contract, the source assets its relation is made of; None where nobody knows, so that it concerns all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,35 +48,10 @@ def contract_keys(contracts: Iterable[DataContract], manifest: DbtManifest) -> d
     return {c.name: keys[c.relation] for c in contracts if c.relation in keys}
 
 
-def platform_contracts(contracts: Iterable[DataContract], manifest: DbtManifest) -> list[DataContract]:
-    """The contracts of relations about the platform itself: refreshed apart, and no gate of any product's."""
-    relations = _platform_relations(manifest)
-    return [contract for contract in contracts if contract.relation in relations]
-
-
-def product_contracts(contracts: Iterable[DataContract], manifest: DbtManifest) -> list[DataContract]:
-    """All the others: what a refresh of the marts is held to."""
-    relations = _platform_relations(manifest)
-    return [contract for contract in contracts if contract.relation not in relations]
-
-
-def _platform_relations(manifest: DbtManifest) -> set[str]:
-    return {model.relation for model in manifest.models.values() if model.about_platform}
-
-
 def check_of(contract: DataContract, key: dg.AssetKey, kind: str) -> dg.AssetCheckKey:
     """A contract's check on its relation: `contract`, or `contract_<name>` where it is not the relation's own."""
     own = contract.name == key.path[-1]
     return dg.AssetCheckKey(key, kind if own else re.sub(r"[^A-Za-z0-9_]", "_", f"{kind}_{contract.name}"))
-
-
-def contract_sources(contracts: Iterable[DataContract], manifest: DbtManifest) -> Sources:
-    """The sources below each contract; none for the platform's own, None for what is made of no source at all."""
-    known = {
-        model.relation: frozenset() if model.about_platform else manifest.source_keys[unique_id] or None
-        for unique_id, model in manifest.models.items()
-    }
-    return {c.name: known.get(c.relation) for c in contracts}
 
 
 def contract_spec(contract: DataContract, key: dg.AssetKey) -> dg.AssetCheckSpec:
@@ -117,43 +88,6 @@ def due_contracts(
     ]
 
 
-def hold(
-    runtime: Runtime,
-    contracts: Sequence[DataContract],
-    *,
-    batch: int,
-    run_id: str,
-    sources: Sources,
-    in_force: Sequence[DataContract] | None = None,
-) -> list[Outcome]:
-    """Hold relations to their contracts and keep what was found; contracts not in force any more are forgotten.
-
-    Args:
-        runtime: Connections and the time.
-        contracts: Those to check.
-        batch: The last batch the relations take in.
-        run_id: The run that checks.
-        sources: What each is made of; kept for those who ask which pipelines a break concerns.
-        in_force: All there are; None leaves the others as they are.
-    """
-    with runtime.connect("reader") as conn, reading(conn):
-        outcomes = [check(conn, contract) for contract in contracts]
-    now = runtime.now()
-    with runtime.connect("writer") as conn, conn.transaction():
-        for outcome in outcomes:
-            known = sources.get(outcome.contract.name)
-            record(
-                *(conn, outcome),
-                batch=batch,
-                now=now,
-                run_id=run_id,
-                sources=None if known is None else sorted("/".join(key) for key in known),
-            )
-        if in_force is not None:
-            withdraw(conn, [contract.name for contract in in_force], now)
-    return outcomes
-
-
 def contract_result(outcome: Outcome, check_key: dg.AssetCheckKey) -> dg.AssetCheckResult:
     """What a check of a contract found, with the first rows that break it and their events."""
     return dg.AssetCheckResult(
@@ -182,6 +116,7 @@ def evidence(outcome: Outcome) -> dict[str, Any]:
     found: dict[str, Any] = {
         "rules": len(outcome.contract.rules),
         "products": len(outcome.rows),
+        "counted": len(outcome.rows if outcome.counted is None else outcome.counted),
         "broken": len(outcome.broken),
     }
     if not outcome.broken:

@@ -1,11 +1,40 @@
 """The example company, of which every test gets a copy that it may break, and the shipped contracts."""
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
 import pytest
 
 from batuta.quality.contract import DataContract
 from batuta.quality.reading import enforced, load
-from batuta.warehouse.connection import connect
+from batuta.settings import Settings
+from batuta.warehouse.connection import Connection, Role, connect
+from batuta_assets.runtime import Runtime
 from tests.support.dbt import PROJECT
+
+NOW = datetime(2025, 11, 13, 9, 0, tzinfo=UTC)
+
+
+class TestRuntime(Runtime):
+    """A run's surroundings with a database of the test's own."""
+
+    __test__ = False
+    url: str
+    home: str
+    hours: int = 0
+    """Since `NOW`."""
+
+    def settings(self) -> Settings:
+        return Settings(project=PROJECT, home=Path(self.home))
+
+    def database_url(self) -> str:
+        return self.url
+
+    def connect(self, role: Role) -> Connection:
+        return connect(self.url, role)
+
+    def now(self) -> datetime:
+        return NOW + timedelta(hours=self.hours)
 
 
 @pytest.fixture

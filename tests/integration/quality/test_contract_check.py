@@ -15,7 +15,7 @@ Contracts = dict[str, DataContract]
 
 def outcome(url: str, contract: DataContract, product: str | None = None) -> Outcome:
     with connect(url, "reader") as conn, reading(conn):
-        return check(conn, contract, product)
+        return check(conn, contract, None if product is None else [product])
 
 
 def test_the_example_company_keeps_every_contract(company: str, contracts: Contracts) -> None:

@@ -1,6 +1,5 @@
 """A refresh of the marts holds them to their contracts; a break for one product is kept and stops nobody else."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -11,49 +10,21 @@ from batuta.platform.objectives import write_objectives
 from batuta.quality.breaks import blocked, breaks, last_checks, record
 from batuta.quality.check import check, reading
 from batuta.quality.contract import DataContract
-from batuta.settings import Settings
-from batuta.warehouse.connection import Connection, Role, connect
+from batuta.warehouse.connection import connect
 from batuta_assets.dbt import dbt_assets
 from batuta_assets.gates import is_refreshed, structural_problem
 from batuta_assets.pipelines import refresh_job
 from batuta_assets.platform import platform_assets, refresh_platform_job
-from batuta_assets.quality.standing import (
-    marts_digest,
-    platform_contracts,
-    product_contracts,
-    refusal,
-    standing,
-)
-from batuta_assets.runtime import Runtime
-from tests.integration.quality.conftest import spoil
-from tests.support.dbt import PROJECT, manifest
+from batuta_assets.quality.holding import platform_contracts, product_contracts
+from batuta_assets.quality.standing import marts_digest, refusal, standing
+from tests.integration.quality.conftest import NOW, TestRuntime, spoil
+from tests.support.dbt import manifest
 from tests.support.platform import DAY, at, two_days
 from tests.support.score import company as example
 from tests.support.score import pipeline, product
 
 Contracts = dict[str, DataContract]
-NOW = datetime(2025, 11, 13, 9, 0, tzinfo=UTC)
 PROMISED = example([product("casa")], [pipeline("review", ["casa"], crons=["0 6 * * *"])])
-
-
-class TestRuntime(Runtime):
-    """A run's surroundings with a database of the test's own."""
-
-    __test__ = False
-    url: str
-    home: str
-
-    def settings(self) -> Settings:
-        return Settings(project=PROJECT, home=Path(self.home))
-
-    def database_url(self) -> str:
-        return self.url
-
-    def connect(self, role: Role) -> Connection:
-        return connect(self.url, role)
-
-    def now(self) -> datetime:
-        return NOW
 
 
 @pytest.fixture
