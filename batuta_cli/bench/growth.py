@@ -1,10 +1,11 @@
 """`batuta bench growth`: what one more day costs as history grows, and one event as products do.
 
-A day is a shop's orders, their payments and edits of yesterday's orders: landed, then the models refreshed and tested
-in this process as the job `refresh_marts` does. An event is one order of one product: landed, refreshed, and the
-product's KPIs read from the live views. Every size has a database of its own, filled and refreshed before; then they
-take turns, so that a machine that slows down slows all of them. Nothing is subtracted: dbt's own time is in `whole_s`,
-and `models_s` is what the models took of it, as dbt reports it.
+A day is a shop's orders, their payments and edits of yesterday's orders: landed, then the models refreshed, tested and
+held to their contracts in this process, as the job `refresh_marts` does. An event is one order of one product: landed,
+refreshed, and the product's KPIs read from the live views. Every size has a database of its own, filled and refreshed
+before; then they take turns, so that a machine that slows down slows all of them. Nothing is subtracted: dbt's own time
+is in `whole_s`,
+`models_s` is what the models took of it, as dbt reports it, and `contracts_s` what the contracts did.
 
 The peer of each size is the smallest one, in the same run.
 """
@@ -190,6 +191,7 @@ def _refreshed(size: _Size, landing: float) -> dict[str, float]:
         "refresh_s": found.whole_s,
         "models_s": found.models_s,
         "tests_s": found.tests_s,
+        "contracts_s": found.contracts_s,
     }
 
 

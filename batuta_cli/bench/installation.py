@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,12 +19,14 @@ from batuta.errors import BatutaError
 from batuta.keys import keys_for
 from batuta.landing.land import Landing
 from batuta.landing.model import Delivery
+from batuta.quality.reading import enforced, in_force
 from batuta.settings import Settings
 from batuta.warehouse.connection import connect
 from batuta_assets.dbt_manifest import read_manifest
 from batuta_assets.dbt_refresh import refresh as refresh_models
 from batuta_assets.dbt_run import NodeResult, ensure_manifest
 from batuta_assets.locations import locations
+from batuta_assets.quality.holding import hold, product_contracts
 from batuta_cli.bench.scratch import free_port
 from batuta_cli.stack import probes
 from sensors.connectors import shopify
@@ -38,11 +41,12 @@ class BenchFailed(BatutaError):
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """What one refresh of the models took, in seconds: all of it, and what the database executed of it."""
+    """What one refresh took, in seconds: all of it, what the database executed of it, and the counts of contracts."""
 
     whole_s: float
     models_s: float
     tests_s: float
+    contracts_s: float
 
 
 def installation(settings: Settings, home: Path, url: str) -> Settings:
@@ -89,10 +93,10 @@ def land(settings: Settings, url: str, deliveries: Iterable[Delivery]) -> float:
 
 
 def refresh(settings: Settings, url: str) -> Refreshed:
-    """Refresh and test the models in this process, as the job `refresh_marts` does.
+    """Refresh and test the models in this process and hold them to their contracts, as the job `refresh_marts` does.
 
     Raises:
-        BenchFailed: a model or a test failed.
+        BenchFailed: a model or a test failed, or a contract is broken.
     """
     said: list[str] = []
     found = locations(settings)
@@ -100,11 +104,20 @@ def refresh(settings: Settings, url: str) -> Refreshed:
     with connect(url, "writer") as conn:
         begun = time.perf_counter()
         results = refresh_models(conn, found, url, manifest, "marts", log=said.append)
-        whole = time.perf_counter() - begun
+    refreshed = time.perf_counter() - begun
     failed = [result for result in results if not result.ok]
     if failed:
         raise BenchFailed(f"dbt failed on {failed[0].unique_id}: {failed[0].message}")
-    return Refreshed(whole, _seconds(results, "model."), _seconds(results, "test."))
+    contracts = product_contracts(enforced(in_force(settings.project, settings.home)), manifest)
+    held = time.perf_counter()
+    outcomes = hold(
+        partial(connect, url), contracts, batch=0, now=datetime.now(UTC), run_id="bench", manifest=manifest
+    )
+    counts = time.perf_counter() - held
+    wrong = [outcome for outcome in outcomes if not outcome.passed]
+    if wrong:
+        raise BenchFailed(f"{wrong[0].contract.reference}: {wrong[0].problem or wrong[0].errors[0].text}")
+    return Refreshed(refreshed + counts, _seconds(results, "model."), _seconds(results, "test."), counts)
 
 
 def _seconds(results: Sequence[NodeResult], kind: str) -> float:
