@@ -106,6 +106,8 @@ class Record:
 def fetch(api: ShopApi, operation: Operation) -> list[Record]:
     """The operation's records, members with their parents.
 
+    They stay in memory, up to `MOST_BYTES`: personal data in them are not masked yet, and nothing unmasked is written.
+
     Raises:
         SourceFailed: the file does not hold what Shopify counted.
     """
