@@ -24,6 +24,8 @@ SHOWN_EVENTS: Final = 5
 EXPLAINED: Final = 200
 """Breaks whose rows are looked up; with more than that, the first say enough."""
 TIMEOUT_MS: Final = 60_000
+HELD: Final = "held_rows"
+"""What the rows that are held to a contract are called while they are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,44 +153,68 @@ def _product(contract: DataContract) -> str:
     return f"checked.{identifier(PRODUCT)}" if contract.by_product else f"{literal(COMPANY)}::text"
 
 
-def _relation(contract: DataContract, products: Collection[str] | None) -> str:
-    if products is None:
-        return contract.relation
-    listed = ", ".join(map(literal, sorted(products)))
-    return f"(select * from {contract.relation} where {identifier(PRODUCT)} in ({listed}))"
-
-
 def _counts(
     conn: psycopg.Connection[Any], contract: DataContract, products: Collection[str] | None
 ) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
     """Rows by product, and rows that break a rule by rule and product."""
-    conditions = [rule for rule in contract.rules if rule.kind == "condition"]
-    relation = _relation(contract, products)
-    filters = "".join(f", count(*) filter (where ({condition(rule, relation)}))" for rule in conditions)
-    # Numbers that no schema bounds stand in rows as NULL; a row without product is the company's matter.
-    found = conn.execute(
-        f"select coalesce({_product(contract)}, ''), count(*){filters} from {relation} as checked group by 1".encode()
-    ).fetchall()
+    measured = [rule for rule in contract.rules if rule.kind != "rows"]
+    found = conn.execute(_counting(conn, contract, products).encode()).fetchall()
     rows = {name: total for name, total, *_ in found}
     counts = {
-        (rule.name, name): count
-        for name, _, *measured in found
-        for rule, count in zip(conditions, measured, strict=True)
+        (rule.name, name): int(count)
+        for name, _, *each in found
+        for rule, count in zip(sorted(measured, key=_is_shared), each, strict=True)
         if count or not rule.limit.is_none
     }
-    for rule in (rule for rule in contract.rules if rule.kind == "duplicates"):
-        for name, count in conn.execute(_duplicates(contract, rule, relation)):
-            counts[rule.name, name] = int(count)
     return rows, counts
 
 
-def _duplicates(contract: DataContract, rule: Rule, relation: str) -> bytes:
+def _counting(conn: psycopg.Connection[Any], contract: DataContract, products: Collection[str] | None) -> str:
+    """The query for product, its rows, and the rows that break each condition, then each rule on shared columns."""
+    only = (
+        ""
+        if products is None
+        else f" where {identifier(PRODUCT)} in ({', '.join(map(literal, sorted(products)))})"
+    )
+    # A view is reckoned once however often it is read; the rows of a table need not be copied for that.
+    kept = "materialized" if _is_view(conn, contract) else "not materialized"
+    filters = "".join(
+        f", count(*) filter (where ({condition(rule, HELD)}))"
+        for rule in contract.rules
+        if rule.kind == "condition"
+    )
+    # Numbers that no schema bounds stand in rows as NULL; a row without product is the company's matter.
+    product = f"coalesce({_product(contract)}, '')"
+    shared = [rule for rule in contract.rules if _is_shared(rule)]
+    asked = [
+        f"{HELD} as {kept} (select * from {contract.relation}{only})",
+        f"counted as (select {product} as held_product, count(*){filters} from {HELD} as checked group by 1)",
+        *(f"shared_{n} as ({_sharing(contract, rule, product)})" for n, rule in enumerate(shared)),
+    ]
+    totals = "".join(f", coalesce(shared_{n}.total, 0)" for n in range(len(shared)))
+    joined = "".join(f" left join shared_{n} using (held_product)" for n in range(len(shared)))
+    return f"with {', '.join(asked)} select counted.*{totals} from counted{joined}"
+
+
+def _sharing(contract: DataContract, rule: Rule, product: str) -> str:
+    """How many rows of each product share the rule's columns with another."""
     columns = key_with_product(rule.columns, by_product=contract.by_product)
     listed = ", ".join(f"checked.{identifier(c)}" for c in columns)
     return (
-        f"select shared.product, sum(shared.total)::bigint from (select coalesce({_product(contract)}, '') as product, "
-        f"count(*) as total from {relation} as checked group by {listed} having count(*) > 1) as shared group by 1"
-    ).encode()
+        f"select groups.held_product, sum(groups.total)::bigint as total from (select {product} as held_product, "
+        f"count(*) as total from {HELD} as checked group by {listed} having count(*) > 1) as groups group by 1"
+    )
+
+
+def _is_shared(rule: Rule) -> bool:
+    return rule.kind == "duplicates"
+
+
+def _is_view(conn: psycopg.Connection[Any], contract: DataContract) -> bool:
+    row = conn.execute(
+        "select relkind = 'v' from pg_class where oid = to_regclass(%s)", (contract.relation,)
+    ).fetchone()
+    return row is not None and row[0]
 
 
 def _expected(
