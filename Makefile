@@ -10,7 +10,7 @@ COMPILE := $(UV) pip compile --quiet --python-version 3.11 --no-emit-index-url -
 export DO_NOT_TRACK := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 
-.PHONY: help setup demo up test lint format docs docs-site manifest pins clean purge
+.PHONY: help setup demo up test lint lint-style lint-types format docs docs-site manifest pins clean purge
 
 help:
 	@echo "make setup   virtual environment, database, keys"
@@ -39,11 +39,17 @@ up: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
+# Types take one processor for as long as everything else takes the other.
 lint: $(READY)
+	@$(MAKE) --no-print-directory --output-sync=target -j2 lint-types lint-style
+
+lint-style: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint --processes 2 dbt_project
+
+lint-types: $(READY)
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(READY)

@@ -55,6 +55,7 @@ def test_a_day_and_an_event_are_landed_refreshed_and_read_at_every_size(own: Set
         "refresh_s",
         "models_s",
         "tests_s",
+        "contracts_s",
         "live_read_s",
     }
 
