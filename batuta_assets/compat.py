@@ -31,7 +31,7 @@ from dagster._serdes.config_class import ConfigurableClassData
 from dagster._utils.interrupts import capture_interrupts
 from dagster._utils.schedules import schedule_execution_time_iterator
 from dagster._utils.tags import TagConcurrencyLimitsCounter
-from dagster_shared.utils.warnings import PreviewWarning
+from dagster_shared.utils.warnings import BetaWarning, PreviewWarning
 
 EXECUTE_RUN_VARIABLE = "DAGSTER_EXECUTE_RUN_ARGS"
 
@@ -44,6 +44,7 @@ __all__ = [
     "RUN_KEY_TAG",
     "SCHEDULE_NAME_TAG",
     "SENSOR_NAME_TAG",
+    "BetaWarning",
     "CheckRunHealthResult",
     "ConfigurableClass",
     "ConfigurableClassData",

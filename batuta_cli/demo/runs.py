@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from batuta.quality.reading import enforced, in_force
 from batuta.settings import Settings
 from batuta.warehouse.connection import DatabaseUnreachable, connect
 from batuta_agents.catalog import catalog
+from batuta_assets.compat import BetaWarning
 from batuta_assets.dbt_manifest import read_manifest
 from batuta_assets.gates import is_refreshed, raise_horizons, structural_problem
 from batuta_assets.graph import Score, definitions
@@ -54,6 +56,8 @@ class Stage:
 @contextmanager
 def stage(settings: Settings, graph: CompiledGraph, url: str, progress: Progress) -> Iterator[Stage]:
     """Load the code location, open the instance, and end runs that died with an earlier demo or daemon."""
+    # Dagster warns of how its own code makes sensors.
+    warnings.simplefilter("ignore", BetaWarning)
     manifest = read_manifest(locations(settings).manifest)
     score = Score(
         graph,
