@@ -2,12 +2,14 @@
   A view whose text has not changed stays as it is. dbt would drop and make it again, and with it every view that
   stands on it: whoever reads a live view in that second would find nothing. The digests of its text and of its
   documentation are kept as the comment of the view's rule, which lives and dies with it; the comments of the view and
-  its columns are its documentation. A view that is only told anew is not made anew.
+  its columns are its documentation. A view that is only told anew is not made anew. The database's name is not part of
+  the text: a copy under another name keeps its views.
 #}
 {% materialization view, adapter='postgres' %}
     {%- set told = [model.description, config.persist_relation_docs(), config.persist_column_docs()] -%}
     {%- for column in model.columns.values() %}{% do told.extend([column.name, column.description]) %}{% endfor -%}
-    {%- set text_digest, told_digest = local_md5(sql), local_md5(told | join('\n')) -%}
+    {%- set text = sql | replace('"' ~ this.database ~ '".', '') -%}
+    {%- set text_digest, told_digest = local_md5(text), local_md5(told | join('\n')) -%}
     {%- set standing = run_query(view_digests(this)) -%}
     {%- set known = standing.rows[0][0].split(':') if standing.rows else [] -%}
     {% if known[1:2] == [text_digest] and not should_full_refresh() %}
