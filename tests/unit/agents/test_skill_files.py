@@ -10,7 +10,6 @@ import pytest
 from ruamel.yaml import YAML
 
 from batuta.facts import SLOT
-from batuta.manifests.catalog import KPIS
 from batuta_agents.catalog import catalog, manifests
 from batuta_agents.discovery import AGENTS, UnknownSkill, all_skills, find_skill
 from batuta_agents.narratives import load_narratives
@@ -124,8 +123,3 @@ def test_every_file_of_an_agent_is_used() -> None:
         there = {entry.name.removesuffix(".sql") for entry in files(package).joinpath("facts").iterdir()}
         used = {name for skill, names in EVENT_QUERIES.items() if skill.startswith(agent) for name in names}
         assert there == used
-
-
-def test_every_kpi_can_be_followed_to_its_events() -> None:
-    query = load_query("batuta_agents.sigma", "kpi_events").sql
-    assert [kpi for kpi in KPIS if f"'{kpi}'" not in query] == []
