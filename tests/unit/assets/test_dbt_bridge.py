@@ -49,6 +49,8 @@ def manifest(tmp_path: Path) -> DbtManifest:
         "config": {"meta": {"dagster": {"asset_key": ["shopify", "orders"]}}},
         "source_name": "s",
         "name": "t",
+        "schema": "batuta",
+        "identifier": "history",
     }
     nodes = [
         model("stg", "staging", ["source.p.orders"]),
@@ -85,6 +87,7 @@ def test_a_model_is_known_by_layer_and_name_and_leads_back_to_its_source(manifes
     assert spec.owners == ["team:vox"]
     assert spec.metadata["dagster/table_name"] == "batuta_staging.stg"
     assert manifest.sources_of_relations("live") == {"live_orders": frozenset({("shopify", "orders")})}
+    assert manifest.source_relations == {"source.p.orders": "batuta.history"}
 
 
 def test_a_test_checks_the_model_it_stands_at_and_knows_the_others(manifest: DbtManifest) -> None:
