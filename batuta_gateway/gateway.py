@@ -10,7 +10,7 @@ from typing import cast
 from starlette.requests import Request
 
 from batuta.settings import Settings
-from batuta.warehouse.connection import Connection, Role
+from batuta.warehouse.connection import Connect
 from batuta_gateway.acknowledgements import Acknowledgements
 from batuta_gateway.bodies import BodyReader
 from batuta_gateway.doors import Entrance
@@ -23,7 +23,7 @@ class Gateway:
 
     settings: Settings
     clock: Callable[[], datetime]
-    connect: Callable[[Role], Connection]
+    connect: Connect
     entrance: Entrance
     bodies: BodyReader
     intake: WayIn

@@ -6,11 +6,11 @@ they load when a prediction is made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from psycopg import IsolationLevel
 from psycopg.types.json import Jsonb
@@ -18,13 +18,10 @@ from psycopg.types.json import Jsonb
 from batuta.errors import UsageError
 from batuta.kpis import marts_built
 from batuta.landing.cursors import get_cursor, move_cursor
-from batuta.warehouse.connection import Connection, Role
+from batuta.warehouse.connection import Connect, Connection
 
 if TYPE_CHECKING:
     from batuta.lifetime.predict import Histories, Outlook
-
-Connect: TypeAlias = Callable[[Role], Connection]
-"""Opens a connection in a role: marts are the reader's to see, predictions the writer's to keep."""
 
 CONSUMER: Final = "predicted_ltv"
 """The cursor, one per product: the refresh of the marts up to which its purchases are in its newest prediction."""

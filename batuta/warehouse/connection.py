@@ -3,6 +3,7 @@
 A connection takes one of the four roles for its whole life; UTC, orjson for jsonb, no autocommit.
 """
 
+from collections.abc import Callable
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
@@ -17,6 +18,8 @@ from batuta.errors import BatutaError
 
 Role = Literal["owner", "writer", "reader", "auditor"]
 Connection = psycopg.Connection[TupleRow]
+Connect = Callable[[Role], Connection]
+"""Opens a connection in a role."""
 
 CONNECT_TIMEOUT_S = 10
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -12,11 +12,10 @@ import psycopg
 from batuta.quality.breaks import record, withdraw
 from batuta.quality.check import Outcome, check, reading
 from batuta.quality.contract import DataContract
-from batuta.warehouse.connection import Connection, Role
+from batuta.warehouse.connection import Connect
 from batuta_assets.dbt_manifest import DbtManifest
 from batuta_assets.quality.touched import Counted, contract_tables
 
-Connect: TypeAlias = Callable[[Role], Connection]
 Sources: TypeAlias = Mapping[str, frozenset[tuple[str, ...]] | None]
 """By contract, the source assets its relation is made of; None where nobody knows, so that it concerns all."""
 
