@@ -1,8 +1,7 @@
 """Holds data to a contract, in SQL: for each product how many rows break each rule, and the first of them with events.
 
-One reading of the relation counts the rows of all products (or of those asked for) and all conditions at once; only
-what is broken is read again.
-Everything is read as reader, in a transaction that cannot write.
+One query counts the rows of all products (or of those asked for) and all rules at once; only what is broken is read
+again. Everything is read as reader, in a transaction that cannot write.
 """
 
 from __future__ import annotations
@@ -111,12 +110,12 @@ def check(
     only = None if products is None or not contract.by_product else frozenset(products)
     try:
         with conn.transaction():
-            problem = _shape_problem(conn, contract)
+            is_view, problem = _shape(conn, contract)
             if problem is not None:
                 return Outcome(contract, {}, problem=problem)
             if only is not None and not only:
                 return Outcome(contract, {}, counted=only)
-            rows, counts = _counts(conn, contract, only)
+            rows, counts = _counts(conn, contract, only, is_view=is_view)
             for name in _expected(conn, contract, only):
                 rows.setdefault(name, 0)
             found = list(_broken(contract, rows, counts))
@@ -134,60 +133,60 @@ def check(
     return Outcome(contract, rows, tuple(explained), counted=only)
 
 
-def _shape_problem(conn: psycopg.Connection[Any], contract: DataContract) -> str | None:
+def _shape(conn: psycopg.Connection[Any], contract: DataContract) -> tuple[bool, str | None]:
+    """Whether the relation is a view, and what is wrong with its columns."""
     rows = conn.execute(
         """
-        select a.attname, format_type(a.atttypid, a.atttypmod)
-        from pg_attribute as a
-        where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped
+        select a.attname, format_type(a.atttypid, a.atttypmod), c.relkind = 'v'
+        from pg_class as c
+        inner join pg_attribute as a on a.attrelid = c.oid
+        where c.oid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped
         """,
         (contract.relation,),
     ).fetchall()
     if not rows:
-        return f"{contract.relation} is not there; run refresh_marts"
-    wrong = missing_columns(dict(rows), contract)
-    return "; ".join(wrong) or None
+        return False, f"{contract.relation} is not there; run refresh_marts"
+    wrong = missing_columns({name: type for name, type, _ in rows}, contract)
+    return rows[0][2], "; ".join(wrong) or None
 
 
 def _product(contract: DataContract) -> str:
     return f"checked.{identifier(PRODUCT)}" if contract.by_product else f"{literal(COMPANY)}::text"
 
 
+def _among(products: Collection[str] | None) -> str:
+    """The clause that leaves the rows of these products; all, for None."""
+    listed = ", ".join(map(literal, sorted(products or ())))
+    return "" if products is None else f" where {identifier(PRODUCT)} in ({listed})"
+
+
 def _counts(
-    conn: psycopg.Connection[Any], contract: DataContract, products: Collection[str] | None
+    conn: psycopg.Connection[Any], contract: DataContract, products: Collection[str] | None, *, is_view: bool
 ) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
     """Rows by product, and rows that break a rule by rule and product."""
-    measured = [rule for rule in contract.rules if rule.kind != "rows"]
-    found = conn.execute(_counting(conn, contract, products).encode()).fetchall()
+    conditions = [rule for rule in contract.rules if rule.kind == "condition"]
+    shared = [rule for rule in contract.rules if rule.kind == "duplicates"]
+    # A view is reckoned once however often it is read; the rows of a table need not be copied for that.
+    kept = "materialized" if is_view else "not materialized"
+    held = f"{HELD} as {kept} (select * from {contract.relation}{_among(products)})"
+    found = conn.execute(_counting(contract, held, conditions, shared).encode()).fetchall()
     rows = {name: total for name, total, *_ in found}
     counts = {
         (rule.name, name): int(count)
         for name, _, *each in found
-        for rule, count in zip(sorted(measured, key=_is_shared), each, strict=True)
+        for rule, count in zip((*conditions, *shared), each, strict=True)
         if count or not rule.limit.is_none
     }
     return rows, counts
 
 
-def _counting(conn: psycopg.Connection[Any], contract: DataContract, products: Collection[str] | None) -> str:
+def _counting(contract: DataContract, held: str, conditions: Sequence[Rule], shared: Sequence[Rule]) -> str:
     """The query for product, its rows, and the rows that break each condition, then each rule on shared columns."""
-    only = (
-        ""
-        if products is None
-        else f" where {identifier(PRODUCT)} in ({', '.join(map(literal, sorted(products)))})"
-    )
-    # A view is reckoned once however often it is read; the rows of a table need not be copied for that.
-    kept = "materialized" if _is_view(conn, contract) else "not materialized"
-    filters = "".join(
-        f", count(*) filter (where ({condition(rule, HELD)}))"
-        for rule in contract.rules
-        if rule.kind == "condition"
-    )
+    filters = "".join(f", count(*) filter (where ({condition(rule, HELD)}))" for rule in conditions)
     # Numbers that no schema bounds stand in rows as NULL; a row without product is the company's matter.
     product = f"coalesce({_product(contract)}, '')"
-    shared = [rule for rule in contract.rules if _is_shared(rule)]
     asked = [
-        f"{HELD} as {kept} (select * from {contract.relation}{only})",
+        held,
         f"counted as (select {product} as held_product, count(*){filters} from {HELD} as checked group by 1)",
         *(f"shared_{n} as ({_sharing(contract, rule, product)})" for n, rule in enumerate(shared)),
     ]
@@ -206,25 +205,13 @@ def _sharing(contract: DataContract, rule: Rule, product: str) -> str:
     )
 
 
-def _is_shared(rule: Rule) -> bool:
-    return rule.kind == "duplicates"
-
-
-def _is_view(conn: psycopg.Connection[Any], contract: DataContract) -> bool:
-    row = conn.execute(
-        "select relkind = 'v' from pg_class where oid = to_regclass(%s)", (contract.relation,)
-    ).fetchone()
-    return row is not None and row[0]
-
-
 def _expected(
     conn: psycopg.Connection[Any], contract: DataContract, products: Collection[str] | None
 ) -> Iterator[str]:
     if contract.expected_products is None:
         return
-    only = "" if products is None else f"where product in ({', '.join(map(literal, sorted(products)))})"
     for (name,) in conn.execute(
-        f"select product from ({contract.expected_products}) as expected (product) {only}".encode()
+        f"select product from ({contract.expected_products}) as expected (product){_among(products)}".encode()
     ):
         yield str(name)
 

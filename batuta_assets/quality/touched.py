@@ -73,6 +73,7 @@ class Counted:
         self._last = {last.contract: last for last in last_checks(conn)}
         self._open: list[Break] = breaks(conn, limit=MANY_BREAKS)
         self._written: dict[tuple[str, int], frozenset[str | None]] = {}
+        self._of_products = self._with_products()
         self.seen_before, self._next = self._snapshot()
 
     def rows(self, contract: DataContract) -> Mapping[str, int]:
@@ -86,7 +87,7 @@ class Counted:
         if last is None or tables is None or not self._stands(last, contract):
             return None
         since = last.seen_before
-        if since is None or since > self._next or not self._have_products(tables):
+        if since is None or since > self._next or not tables <= self._of_products:
             return None
         products = {
             *(product for table in sorted(tables) for product in self._since(table, since)),
@@ -114,19 +115,18 @@ class Counted:
         assert row is not None
         return row[0], row[1]
 
-    def _have_products(self, tables: Iterable[str]) -> bool:
-        """Whether each is a table with a column `product`."""
-        listed = list(tables)
-        row = self._conn.execute(
+    def _with_products(self) -> frozenset[str]:
+        """Those of the relations that are tables with a column `product`, and may be read."""
+        rows = self._conn.execute(
             """
-            select count(*) from unnest(%s::text[]) as named (name)
+            select named.name from unnest(%s::text[]) as named (name)
             inner join pg_class as c on c.oid = to_regclass(named.name) and c.relkind = 'r'
                 and has_table_privilege(c.oid, 'select')
             inner join pg_attribute as a on a.attrelid = c.oid and a.attname = 'product' and not a.attisdropped
             """,
-            (listed,),
-        ).fetchone()
-        return row is not None and row[0] == len(listed)
+            (sorted({table for tables in self._tables.values() for table in tables or ()}),),
+        )
+        return frozenset(name for (name,) in rows)
 
     def _since(self, table: str, transaction: int) -> frozenset[str | None]:
         """The products with rows of this transaction or a later one."""

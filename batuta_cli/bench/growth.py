@@ -4,8 +4,7 @@ A day is a shop's orders, their payments and edits of yesterday's orders: landed
 held to their contracts in this process, as the job `refresh_marts` does. An event is one order of one product: landed,
 refreshed, and the product's KPIs read from the live views. Every size has a database of its own, filled and refreshed
 before; then they take turns, so that a machine that slows down slows all of them. Nothing is subtracted: dbt's own time
-is in `whole_s`,
-`models_s` is what the models took of it, as dbt reports it, and `contracts_s` what the contracts did.
+is in `whole_s`; `models_s` is what the models took of it, as dbt reports it, and `contracts_s` what the contracts did.
 
 The peer of each size is the smallest one, in the same run.
 """

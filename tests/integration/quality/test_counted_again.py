@@ -1,7 +1,6 @@
 """A contract is counted again for the products whose data were written since, and what is said of all is the same."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -111,9 +110,7 @@ def test_a_table_restored_from_another_server_is_counted_whole(company: str, con
     assert found.counted is None
 
 
-def test_whatever_was_written_the_outcome_is_that_of_counting_all(
-    company: str, contracts: Contracts, tmp_path: Path
-) -> None:
+def test_whatever_was_written_the_outcome_is_that_of_counting_all(company: str, contracts: Contracts) -> None:
     own = [contracts[name] for name in OF_PRODUCTS]
     held(company, own)
     counted: set[frozenset[str] | None] = set()
