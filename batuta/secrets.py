@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -23,31 +24,56 @@ class SecretsFolder(Protocol):
         ...
 
 
-def resolve_secrets(
+@dataclass(frozen=True, slots=True)
+class FoundSecrets:
+    """What references lead to: the secrets that are there, in their order, and those that are missing."""
+
+    values: tuple[bytes, ...] = field(repr=False)
+    missing: tuple[SecretMissing, ...]
+
+
+def resolve_secret(
+    ref: SecretRef,
+    settings: SecretsFolder,
+    *,
+    where: str = "secretRef",
+    environment: Mapping[str, str] | None = None,
+) -> bytes:
+    """Fetch the secret that `ref` names.
+
+    Args:
+        ref: Reference of a manifest.
+        settings: Says where secret files are.
+        where: Manifest field of the reference, for messages, as in `arcsat: spec.connectors[0].secretRefs[0]`.
+        environment: Environment variables; the process's own when left out.
+
+    Raises:
+        SecretMissing: the reference leads to nothing.
+    """
+    if ref.env is not None:
+        return _from_environment(ref.env, os.environ if environment is None else environment, where)
+    return _from_file(str(ref.file), settings.secrets_dir, where)
+
+
+def find_secrets(
     refs: Sequence[SecretRef],
     settings: SecretsFolder,
     *,
     where: str = "secretRefs",
     environment: Mapping[str, str] | None = None,
-) -> tuple[bytes, ...]:
-    """Fetch the secrets that `refs` name, in their order.
+) -> FoundSecrets:
+    """Fetch those of the secrets of a list that are there: while one is exchanged, the other has to do.
 
-    Args:
-        refs: References of a manifest.
-        settings: Says where secret files are.
-        where: Manifest field of the references, for messages, as in `arcsat: spec.connectors[0].secretRefs`.
-        environment: Environment variables; the process's own when left out.
-
-    Raises:
-        SecretMissing: a reference leads to nothing.
+    Args: see `resolve_secret`; `where` is the field of the list.
     """
-    variables = os.environ if environment is None else environment
-    return tuple(
-        _from_environment(ref.env, variables, f"{where}[{index}]")
-        if ref.env is not None
-        else _from_file(str(ref.file), settings.secrets_dir, f"{where}[{index}]")
-        for index, ref in enumerate(refs)
-    )
+    values: list[bytes] = []
+    missing: list[SecretMissing] = []
+    for index, ref in enumerate(refs):
+        try:
+            values.append(resolve_secret(ref, settings, where=f"{where}[{index}]", environment=environment))
+        except SecretMissing as error:
+            missing.append(error)
+    return FoundSecrets(tuple(values), tuple(missing))
 
 
 def store_secret(ref: SecretRef, value: bytes, settings: SecretsFolder, *, where: str) -> None:

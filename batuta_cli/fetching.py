@@ -14,7 +14,7 @@ from batuta.settings import Settings
 from sensors.connectors import connector as connector_named
 from sensors.connectors import fetches
 from sensors.connectors.pulling import RateLimited, Window
-from sensors.pull.accounts import BoundAccount, accounts, resume
+from sensors.pull.accounts import BoundAccount, Unready, accounts, resume
 from sensors.pull.means import Means
 from sensors.pull.run import Polled, backfill_account, forget_backfill, poll_account
 
@@ -43,12 +43,12 @@ class Fetched:
 
 def chosen_accounts(
     settings: Settings, product: str, connector: str, account: str | None
-) -> tuple[BoundAccount, ...]:
-    """The accounts meant by a product, a connector and perhaps a name; at least one.
+) -> tuple[tuple[BoundAccount, ...], tuple[Unready, ...]]:
+    """The accounts meant by a product, a connector and perhaps a name: at least one ready, and those that are not.
 
     Raises:
         UsageError: no such connector or product.
-        BatutaError: the account is not there, or cannot be fetched from as things are.
+        BatutaError: no account is there, or none can be fetched from as things are.
     """
     speaker = connector_named(connector)
     graph = read_bundle(bundle_path(settings.home))
@@ -62,17 +62,17 @@ def chosen_accounts(
     def meant(key: Sequence[str]) -> bool:
         return key[0] == product and (account is None or speaker.same_account(key[2], account))
 
-    for unready in found.unready:
-        if meant(unready.key):
-            raise BatutaError(unready.problem, hint=unready.hint)
     ready = tuple(bound for bound in found.ready if meant(bound.key))
+    unready = tuple(one for one in found.unready if meant(one.key))
+    if unready and not ready:
+        raise BatutaError("; ".join(one.problem for one in unready), hint=unready[0].hint)
     if not ready:
         named = f" {account}" if account else ""
         raise BatutaError(
             f"product {product} has no account{named} of {connector} to fetch from",
             hint=f"Name its credentials under spec.connectors (see docs/connectors/{connector}.md), and apply.",
         )
-    return ready
+    return ready, unready
 
 
 def poll_now(bound: BoundAccount, means: Means, *, told: Told | None = None) -> Fetched:

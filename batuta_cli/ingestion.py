@@ -19,7 +19,7 @@ from batuta.landing.model import Delivery, LandingCounts, Parse, Parsed, Rejecte
 from batuta.manifests.bundle import bundle_path, read_bundle
 from batuta.manifests.graph import CompiledProduct
 from batuta.manifests.models import ConnectorBinding
-from batuta.secrets import resolve_secrets
+from batuta.secrets import SecretMissing, find_secrets
 from batuta.settings import Settings
 from batuta.warehouse.connection import Connection
 from batuta.warehouse.database import ensure_database, quiet
@@ -234,11 +234,16 @@ def _secrets(settings: Settings, source: Source) -> tuple[tuple[bytes, ...], boo
             hint=f"Add it under spec.connectors and apply. {own}",
         )
     secrets: list[bytes] = []
+    missing: list[SecretMissing] = []
     for index, binding in bindings:
         where = f"Product {source.product}: spec.connectors[{index}].secretRefs"
-        secrets += resolve_secrets(binding.secret_refs, settings, where=where)
+        found = find_secrets(binding.secret_refs, settings, where=where)
+        secrets += found.values
+        missing += found.missing
     allowed = any(binding.allow_unsigned for _, binding in bindings)
     unsigned = allowed and settings.environment == "development"
+    if missing and not secrets and not unsigned:
+        raise BatutaError(missing[0].message, hint=f"{missing[0].hint}. {own}")
     if not secrets and not unsigned:
         raise BatutaError(
             f"product {source.product} has no secret for {source.connector}, so nothing can be verified",

@@ -13,16 +13,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from pydantic import ValidationError
-
 from batuta.errors import BatutaError
 from batuta.manifests.bundle import bundle_path, read_bundle
 from batuta.manifests.graph import CompiledGraph, CompiledProduct
 from batuta.manifests.models import ConnectorBinding
-from batuta.secrets import resolve_secrets
+from batuta.secrets import SecretMissing, find_secrets, resolve_secret
 from batuta.settings import Settings
 from batuta.telemetry import get_logger
-from sensors.connectors import CONNECTORS
+from sensors.connectors import CONNECTORS, is_sent_to
 from sensors.connectors.protocol import Asked, Connector, Reply
 
 _log = get_logger(__name__)
@@ -158,7 +156,7 @@ def open_doors(graph: CompiledGraph, settings: Settings) -> Doors:
                     "connector is not served by the gateway", product=product.name, connector=binding.type
                 )
                 continue
-            if not connector.PUSH or not _is_sent_to(binding, connector):
+            if not is_sent_to(binding, connector):
                 continue
             address = (product.name, binding.type)
             door = _door(product, index, binding, connector, settings)
@@ -166,32 +164,22 @@ def open_doors(graph: CompiledGraph, settings: Settings) -> Doors:
     return Doors(graph, doors)
 
 
-def _is_sent_to(binding: ConnectorBinding, connector: Connector) -> bool:
-    """Whether the vendor sends deliveries for an account with these settings; a mailbox over IMAP is sent nothing."""
-    try:
-        return connector.SETTINGS.model_validate(binding.settings).pushed()
-    except ValidationError:
-        return True
-
-
 def _door(
     product: CompiledProduct, index: int, binding: ConnectorBinding, connector: Connector, settings: Settings
 ) -> Door:
     where = f"Product {product.name}: spec.connectors[{index}]"
     accepts_unsigned = binding.allow_unsigned and settings.environment == "development"
-    secrets: tuple[bytes, ...] = ()
-    try:
-        secrets = resolve_secrets(binding.secret_refs, settings, where=f"{where}.secretRefs")
-    except BatutaError as error:
-        _log.error("deliveries are refused: secret missing", reason=error.message, hint=error.hint)
-    else:
-        if not secrets and not accepts_unsigned:
-            _log.error("deliveries are refused: no secret configured", where=f"{where}.secretRefs")
+    secrets = find_secrets(binding.secret_refs, settings, where=f"{where}.secretRefs")
+    for missing in secrets.missing:
+        what = "a secret is missing" if secrets.values else "deliveries are refused: secret missing"
+        _log.error(what, reason=missing.message, hint=missing.hint)
+    if not binding.secret_refs and not accepts_unsigned:
+        _log.error("deliveries are refused: no secret configured", where=f"{where}.secretRefs")
     return Door(
         product.name,
         connector,
         binding.account,
-        secrets,
+        secrets.values,
         _credentials(binding, settings, where),
         accepts_unsigned,
         binding.secret_refs[0].file if binding.secret_refs else None,
@@ -203,8 +191,8 @@ def _credentials(binding: ConnectorBinding, settings: Settings, where: str) -> d
     found: dict[str, bytes] = {}
     for name, ref in binding.credentials.items():
         try:
-            [found[name]] = resolve_secrets((ref,), settings, where=f"{where}.credentials.{name}")
-        except BatutaError as error:
+            found[name] = resolve_secret(ref, settings, where=f"{where}.credentials.{name}")
+        except SecretMissing as error:
             _log.warning("credential missing", reason=error.message, hint=error.hint)
     return found
 

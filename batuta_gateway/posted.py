@@ -26,7 +26,7 @@ from batuta_gateway.doors import Door, Doors
 from batuta_gateway.gateway import gateway_of, trace_of
 from batuta_gateway.intake import Intent, WayIn
 from sensors.connectors import events
-from sensors.connectors.protocol import Unsigned, Unverified
+from sensors.connectors.protocol import NoSecret, Unsigned, Unverified
 
 _log = get_logger(__name__)
 
@@ -111,19 +111,21 @@ def _holder(doors: Doors, delivery: Delivery) -> Door:
         Refusal: 401, nobody's credential, or one that two products share.
     """
     found: dict[str, Door] = {}
-    refusal: Unverified = Unsigned("no product takes posted events")
+    refusal: Unverified | None = None
     for door in doors.of_connector(events.NAME):
         try:
             events.verify(delivery, door.secrets)
         except Unverified as error:
-            refusal = error
+            # What another product lacks says nothing to whoever has a credential.
+            if refusal is None or not isinstance(error, NoSecret):
+                refusal = error
         else:
             found[door.product] = door
     if len(found) > 1:
         _log.error("credential shared by products; none of them is served with it", products=sorted(found))
         raise _unauthorized(Unsigned("this credential belongs to more than one product"))
     if not found:
-        raise _unauthorized(refusal)
+        raise _unauthorized(refusal or Unsigned("no product takes posted events"))
     return next(iter(found.values()))
 
 

@@ -82,6 +82,7 @@ def bound_accounts(graph: CompiledGraph, connector: str, found: Accounts) -> tup
     """Every account that products are bound to, fetched from or not, each once."""
     fetched = {account.key for account in found.ready}
     problems = {unready.key: unready.problem for unready in found.unready}
+    refused = {refusing.key: refusing.problem for refusing in found.refusing}
     bound = {
         (product.name, connector, binding.account or "")
         for product in graph.products
@@ -89,7 +90,8 @@ def bound_accounts(graph: CompiledGraph, connector: str, found: Accounts) -> tup
         if binding.type == connector
     }
     return tuple(
-        Bound(key[0], key[2], fetches=key in fetched, unready=problems.get(key)) for key in sorted(bound)
+        Bound(key[0], key[2], fetches=key in fetched, unready=problems.get(key), refuses=refused.get(key))
+        for key in sorted(bound)
     )
 
 

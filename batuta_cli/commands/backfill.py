@@ -46,7 +46,7 @@ def backfill(
     What is there already is left out. Broken off, it goes on where it was; months that are done cost nothing.
     """
     settings = get_settings()
-    bounds = chosen_accounts(settings, product, connector, account)
+    bounds, unready = chosen_accounts(settings, product, connector, account)
     months = monthly_windows(first.date(), last.date(), bounds[0].timezone)
     total = Fetched()
     url = ensure_database(settings, steps())
@@ -62,9 +62,11 @@ def backfill(
                 total.problem = found.problem
                 break
     _show(total, len(months), as_json=as_json)
+    for one in unready:
+        click.echo(f"{one.key[2] or one.key[0]} is left out: {one.sentence}", err=True)
     if total.problem is not None:
         raise total.problem
-    return 0
+    return 1 if unready else 0
 
 
 def _show(total: Fetched, months: int, *, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from batuta.warehouse.database import ensure_database
 from batuta_cli.fetching import STRETCH_S, chosen_accounts, poll_now
 from batuta_cli.progress import steps
 from sensors.connectors import connector as connector_named
+from sensors.pull.accounts import Unready
 from sensors.pull.means import Means
 from sensors.pull.overview import AccountView, overview
 from sensors.pull.run import audit_account
@@ -55,8 +57,8 @@ def connectors(context: click.Context, product: str | None, *, as_json: bool) ->
 def poll(product: str, connector: str, account: str | None, *, as_json: bool) -> int:
     """Fetch what is new now, also from an account that was stopped or is failing."""
     settings = get_settings()
-    bounds = chosen_accounts(settings, product, connector, account)
-    failed = False
+    bounds, unready = chosen_accounts(settings, product, connector, account)
+    failed = _show_unready(unready, as_json=as_json)
     with closing(_means(settings)) as means:
         results = [(bound, poll_now(bound, means)) for bound in bounds]
     for bound, found in results:
@@ -80,8 +82,8 @@ def poll(product: str, connector: str, account: str | None, *, as_json: bool) ->
 def audit(product: str, connector: str, account: str | None, *, as_json: bool) -> int:
     """Look at the push channels now, and mend what can be mended."""
     settings = get_settings()
-    bounds = chosen_accounts(settings, product, connector, account)
-    sick = False
+    bounds, unready = chosen_accounts(settings, product, connector, account)
+    sick = _show_unready(unready, as_json=as_json)
     with closing(_means(settings)) as means:
         results = [
             (bound, audit_account(bound, means, deadline=means.monotonic() + STRETCH_S)) for bound in bounds
@@ -145,8 +147,19 @@ def _show(view: AccountView) -> None:
         click.echo(f"    the source handed over {view.counted:,}{missing}")
     for name, state in view.subscriptions.items():
         click.echo(f"    push {name}: {state}")
-    if view.problem:
-        click.echo(f"    {view.problem}")
+    for wrong in filter(None, (view.problem, view.refuses)):
+        click.echo(f"    {wrong}")
+
+
+def _show_unready(unready: Sequence[Unready], *, as_json: bool) -> bool:
+    """Show the accounts that are left out because they are not ready; whether there are any."""
+    for one in unready:
+        if as_json:
+            click.echo(json.dumps({"account": one.key[2], "problem": one.sentence}, ensure_ascii=False))
+            continue
+        click.echo(f"{_name(*one.key)}   left out")
+        click.echo(f"    {one.sentence}", err=True)
+    return bool(unready)
 
 
 def _name(product: str, connector: str, account: str) -> str:

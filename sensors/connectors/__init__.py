@@ -9,10 +9,11 @@ from importlib.util import find_spec
 from types import MappingProxyType, ModuleType
 from typing import Final, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from batuta.errors import UsageError
 from batuta.manifests.catalog import AccountForm
+from batuta.manifests.models import ConnectorBinding
 from sensors.connectors import email, events, github, notion, obsidian, onedrive, shopify, whatsapp
 from sensors.connectors.protocol import Connector
 from sensors.connectors.pulling import ConnectorSettings, Puller
@@ -43,6 +44,16 @@ def connector(name: str) -> Connector:
         raise UsageError(
             f'no connector "{name}"', hint=f"connectors: {', '.join(sorted(CONNECTORS))}"
         ) from None
+
+
+def is_sent_to(binding: ConnectorBinding, connector: Connector) -> bool:
+    """Whether the vendor sends deliveries for an account with these settings; a mailbox over IMAP is sent nothing."""
+    if not connector.PUSH:
+        return False
+    try:
+        return _pushed(connector.SETTINGS.model_validate(binding.settings))
+    except ValidationError:
+        return True
 
 
 @cache

@@ -77,7 +77,8 @@ class ConnectorSettings(BaseModel):
 class Account:
     """One account of a product at a vendor, with what is needed to speak for it.
 
-    `public_url` is where vendors reach the gateway (`BATUTA_PUBLIC_URL`), None where they cannot.
+    `public_url` is where vendors reach the gateway (`BATUTA_PUBLIC_URL`), None where they cannot. `lacks` says which of
+    the secrets that deliveries are signed with is missing, None where all are there.
     """
 
     product: str
@@ -87,6 +88,7 @@ class Account:
     credentials: Mapping[str, bytes] = field(repr=False)
     secrets: tuple[bytes, ...] = field(default=(), repr=False)
     public_url: str | None = None
+    lacks: str | None = None
 
     def delivery(self, form: str, body: bytes, received_at: datetime, **headers: str) -> Delivery:
         """A delivery of this account in one of the connector's pulled forms."""

@@ -16,6 +16,7 @@ UNSEEN: Final = 3 * AUDIT_EVERY
 STANDING: Final = frozenset({"active", "created", "renewed"})
 
 METHOD: Final = (
+    "The secrets that deliveries are signed with are there. "
     "Every push channel of every account (webhook, subscription) is active at the vendor, as an hourly audit finds "
     f"it and mends it where it can; none expires within {EXPIRES_SOON.seconds // 3600} hours, and none was last seen "
     f"more than {UNSEEN.seconds // 3600} hours ago."
@@ -57,12 +58,13 @@ def subscriptions(
         now: The present.
     """
     audits = [b for b in bound if b.fetches]
-    if not audits:
+    refused = [f"{b.name}: {b.refuses.rstrip('.')}." for b in bound if b.refuses is not None]
+    if not audits and not refused:
         return nothing_to_check(
             "no product has an account whose push channels the connector can ask the vendor for"
         )
     names = {(b.product, b.account): b.name for b in bound}
-    findings = [
+    findings = refused + [
         f"{names[c.product, c.account]}: {c.name} {wrong}."
         for c in channels
         if (wrong := _wrong(c, now)) is not None

@@ -13,13 +13,15 @@ Cell: TypeAlias = str | int | None
 class Bound:
     """An account that a product is bound to; `account` is its name in the manifest, "" without one.
 
-    `fetches`: there is something to poll. `unready` says why it cannot be polled as it is configured.
+    `fetches`: there is something to poll. `unready` says why it cannot be polled as it is configured, `refuses` why
+    deliveries for it are refused.
     """
 
     product: str
     account: str
     fetches: bool
     unready: str | None = None
+    refuses: str | None = None
 
     @property
     def name(self) -> str:

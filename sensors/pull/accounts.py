@@ -19,9 +19,9 @@ from batuta.errors import BatutaError
 from batuta.manifests.graph import CompiledGraph, CompiledProduct, content_digest
 from batuta.manifests.models import ConnectorBinding, SecretRef
 from batuta.platform.connector_hours import Reached, count_reached
-from batuta.secrets import resolve_secrets, store_secret
+from batuta.secrets import FoundSecrets, find_secrets, resolve_secret, store_secret
 from batuta.settings import Settings
-from sensors.connectors import CONNECTORS, fetches
+from sensors.connectors import CONNECTORS, fetches, is_sent_to
 from sensors.connectors.protocol import Connector
 from sensors.connectors.pulling import Account, ConnectorSettings, SourceFailed
 
@@ -71,7 +71,7 @@ class BoundAccount:
 
 @dataclass(frozen=True, slots=True)
 class Unready:
-    """An account that cannot be fetched from as things are, and what to do."""
+    """An account that cannot be fetched from, or be sent to, as things are; and what to do."""
 
     key: Key
     problem: str
@@ -85,16 +85,22 @@ class Unready:
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """What the applied bundle has to fetch from."""
+    """What the applied bundle has to fetch from; and of what is sent to, whose deliveries are refused.
+
+    Deliveries are refused where a secret that the manifest names is missing: with all of them gone every one, with one
+    of two those that are signed with it. Fetching needs none of them.
+    """
 
     ready: tuple[BoundAccount, ...]
     unready: tuple[Unready, ...]
+    refusing: tuple[Unready, ...] = ()
 
     def of(self, connector: str) -> Accounts:
         """Those of one connector."""
         return Accounts(
             tuple(bound for bound in self.ready if bound.key[1] == connector),
             tuple(unready for unready in self.unready if unready.key[1] == connector),
+            tuple(refusing for refusing in self.refusing if refusing.key[1] == connector),
         )
 
 
@@ -128,23 +134,30 @@ def accounts(
 ) -> Accounts:
     """Every account of the graph that is to be fetched from, in the order of the manifests.
 
-    A secret that is missing, or a setting that no longer fits, makes one account unready and leaves the others.
+    A credential that is missing, or a setting that no longer fits, makes one account unready and leaves the others.
     """
     ready: list[BoundAccount] = []
     unready: list[Unready] = []
+    refusing: list[Unready] = []
     for product in graph.products:
         for index, binding in enumerate(product.connectors):
             connector = connectors.get(binding.type)
-            if connector is None or not _is_fetched(binding, connector):
+            if connector is None:
+                continue
+            where = f"Product {product.name}: spec.connectors[{index}]"
+            key = (product.name, binding.type, binding.account or "")
+            secrets = find_secrets(binding.secret_refs, settings, where=f"{where}.secretRefs")
+            if secrets.missing and is_sent_to(binding, connector):
+                refusing.append(_refusing(key, secrets))
+            if not _is_fetched(binding, connector):
                 continue
             try:
-                account = _account(product, index, binding, connector, settings)
+                account = _account(product, where, binding, connector, settings, secrets)
             except BatutaError as error:
-                key = (product.name, binding.type, binding.account or "")
                 unready.append(Unready(key, error.message, error.hint))
             else:
                 ready.append(BoundAccount(account, binding, product.timezone, settings))
-    return Accounts(tuple(ready), tuple(unready))
+    return Accounts(tuple(ready), tuple(unready), tuple(refusing))
 
 
 def is_due(bound: BoundAccount, state: AccountState | None, now: datetime) -> bool:
@@ -265,12 +278,22 @@ def _is_fetched(binding: ConnectorBinding, connector: Connector) -> bool:
     return fetches(connector.NAME) and bool(binding.credentials or not connector.CREDENTIALS)
 
 
+def _refusing(key: Key, secrets: FoundSecrets) -> Unready:
+    first = secrets.missing[0]
+    which = "deliveries signed with one of its secrets" if secrets.values else "deliveries"
+    return Unready(key, f"{which} are refused: {first.message}", first.hint)
+
+
 def _account(
-    product: CompiledProduct, index: int, binding: ConnectorBinding, connector: Connector, settings: Settings
+    product: CompiledProduct,
+    where: str,
+    binding: ConnectorBinding,
+    connector: Connector,
+    settings: Settings,
+    secrets: FoundSecrets,
 ) -> Account:
-    where = f"Product {product.name}: spec.connectors[{index}]"
     credentials = {
-        name: resolve_secrets([ref], settings, where=f"{where}.credentials.{name}")[0]
+        name: resolve_secret(ref, settings, where=f"{where}.credentials.{name}")
         for name, ref in binding.credentials.items()
     }
     return Account(
@@ -279,7 +302,8 @@ def _account(
         name=binding.account,
         settings=read_settings(connector, binding, where),
         credentials=credentials,
-        secrets=resolve_secrets(binding.secret_refs, settings, where=f"{where}.secretRefs"),
+        secrets=secrets.values,
+        lacks=secrets.missing[0].sentence if secrets.missing else None,
         public_url=settings.public_url,
     )
 

@@ -22,6 +22,7 @@ class AccountView:
         fetched: It is fetched from; else its vendor only sends.
         counted: What the source says it handed over, as far as is on record.
         missing: How much of that is neither landed nor duplicate, quarantined or filtered; 0 is right.
+        refuses: Why deliveries for it are refused, None where they are not.
         subscriptions: State of each push channel, by name.
     """
 
@@ -37,6 +38,7 @@ class AccountView:
     stopped: bool = False
     woken: bool = False
     problem: str | None = None
+    refuses: str | None = None
     counted: int = 0
     missing: int = 0
     subscriptions: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -45,7 +47,7 @@ class AccountView:
     def standing(self) -> str:
         """In a word or two."""
         if not self.fetched:
-            return "only sends"
+            return "only sends" if self.refuses is None else "refused"
         if self.stopped:
             return "stopped"
         if self.paused_until is not None:
@@ -63,6 +65,7 @@ def overview(
     states = read_states(conn)
     ready = {bound.key for bound in found.ready}
     unready = {one.key: one.sentence for one in found.unready}
+    refusing = {one.key: one.sentence for one in found.refusing}
     counts = _counts(conn)
     channels = _channels(conn)
     views: list[AccountView] = []
@@ -83,6 +86,7 @@ def overview(
                     stopped=state.stopped_at is not None,
                     woken=state.woken,
                     problem=unready.get(key, state.problem),
+                    refuses=refusing.get(key),
                     counted=counted,
                     missing=missing,
                     subscriptions=channels.get(key, {}),

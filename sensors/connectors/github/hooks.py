@@ -89,7 +89,8 @@ def _leads_to(hook: Mapping[str, Any], address: str) -> bool:
 def _make(api: _Hooks, account: Account, address: str) -> Subscription:
     """A hook for every event, signed with the account's first secret."""
     if not account.secrets:
-        return Subscription("webhook", "missing", "name a secret in secretRefs; the hook is then made")
+        why = account.lacks or "name a secret in secretRefs"
+        return Subscription("webhook", "missing", f"{why.rstrip('.')}; the hook is then made")
     config = {"url": address, "content_type": "json", "secret": account.secrets[0].decode()}
     answer = api.send("POST", "", {"name": "web", "active": True, "events": ["*"], "config": config})
     made = json_object(answer)

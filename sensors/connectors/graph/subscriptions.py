@@ -72,7 +72,10 @@ def audit(graph: Graph, account: Account, tools: Tools, wanted: Sequence[Wanted]
 def _unable(account: Account) -> str | None:
     """Why there can be no subscription, as a sentence; None if there can."""
     if not account.secrets:
-        return "no secret: name one under secretRefs, which notifications will repeat as clientState"
+        return (
+            account.lacks
+            or "no secret: name one under secretRefs, which notifications will repeat as clientState"
+        )
     if client_state(account.secrets[0]) is None:
         return "the first secret cannot be a clientState: use at most 128 printable ASCII characters"
     return None

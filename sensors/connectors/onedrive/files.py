@@ -31,7 +31,8 @@ def as_poll(path: Path, account: Account) -> tuple[Account, SavedPages]:
     Raises:
         SourceFailed: there is no page there.
     """
-    given = account.settings.model_dump() if isinstance(account.settings, OneDriveSettings) else {}
+    # Field by field: the rules of labels stay rules.
+    given = dict(account.settings) if isinstance(account.settings, OneDriveSettings) else {}
     settings = SavedSettings.model_construct(None, **(given | {"client_id": "saved", "tenant": "saved"}))
     calls = SavedPages(path, settings)
     return replace(account, settings=settings, credentials={CLIENT_SECRET: _SAVED}), calls

@@ -103,6 +103,11 @@ def test_without_a_product_s_token_nothing_is_taken(gateway: Running, token: str
     assert products_of(gateway, "no") == []
 
 
+def test_a_wrong_credential_is_called_wrong_although_another_product_has_none(gateway: Running):
+    answered = post(gateway, cloud_event("no"), token="of-nobody")
+    assert (answered.status_code, answered.json()["code"]) == (401, "bad_signature")
+
+
 @pytest.mark.parametrize(
     "content_type", [None, "text/plain", "application/xml", "application/cloudevents+avro"]
 )

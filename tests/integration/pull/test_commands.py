@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from batuta.keys import create_keys
-from batuta.manifests.bundle import write_bundle
+from batuta.manifests.bundle import bundle_path, read_bundle, write_bundle
 from batuta.manifests.graph import CompiledGraph, CompiledProduct
-from batuta.manifests.models import ConnectorBinding
+from batuta.manifests.models import ConnectorBinding, SecretRef
 from batuta.settings import get_settings
 from batuta.setup_windows import window_open
 from batuta.warehouse.connection import connect
+from batuta_cli.checkup.accounts import standing
 from batuta_cli.main import main
 from examples.vendors.notion import DATA_SOURCE, TOKEN, Notion
 from examples.vendors.serving import Fault
@@ -50,7 +51,7 @@ def installation(database_url: str, vendor: Notion, tmp_path: Path, monkeypatch:
             "settings": {"apiUrl": vendor.url, "dataSources": [DATA_SOURCE], "search": False},
         },
         {"type": "notion", "account": "lost", "credentials": {"token": {"file": "nowhere"}}},
-        {"type": "events"},
+        {"type": "events", "secretRefs": [{"file": "posting"}]},
     ]
     product = CompiledProduct(
         name="arcsat", description="", locale="pt-BR", currency="BRL", timezone="America/Sao_Paulo", owners=(),
@@ -85,7 +86,9 @@ def test_an_account_is_polled_and_shown(batuta: Call) -> None:
     assert before["avila"]["standing"] == "never fetched"
     assert before["lost"]["standing"] == "failing"
     assert "nowhere cannot be read" in before["lost"]["problem"]
-    assert before[""]["standing"] == "only sends"
+    assert before[""]["standing"] == "refused"
+    (get_settings().secrets_dir / "posting").write_text("whsec_made-up")
+    assert views(batuta)[""]["standing"] == "only sends"
 
     code, out, _ = batuta("connectors", "poll", "arcsat", "notion", "avila", "--json")
     assert (code, json.loads(out)["landed"], json.loads(out)["problem"]) == (0, 3, None)
@@ -125,6 +128,39 @@ def test_what_cannot_be_polled_is_told(
     for command in (("connectors", "poll"), ("connectors", "audit")):
         found, _, err = batuta(*command, *arguments)
         assert (found, words in err) == (code, True), err
+
+
+def test_one_account_without_its_credential_keeps_no_other_from_being_polled(batuta: Call) -> None:
+    code, out, err = batuta("connectors", "poll", "arcsat", "notion")
+
+    assert code == 1
+    assert "arcsat notion avila   landed 3" in out
+    assert "arcsat notion lost   left out" in out
+    assert "credentials.token: secret file" in err
+    assert views(batuta)["avila"]["standing"] == "well"
+
+
+def test_an_account_is_polled_while_its_webhook_secret_is_missing(batuta: Call) -> None:
+    settings = get_settings()
+    graph = read_bundle(bundle_path(settings.home))
+    [product] = graph.products
+    bound = product.connectors[0].model_copy(update={"secret_refs": (SecretRef(file="not-yet"),)})
+    changed = product.model_copy(update={"connectors": (bound, *product.connectors[1:])})
+    write_bundle(settings.home, graph.model_copy(update={"products": (changed,)}))
+
+    assert batuta("connectors", "poll", "arcsat", "notion", "avila")[0] == 0
+    view = views(batuta)["avila"]
+    assert view["standing"] == "well"
+    assert "deliveries are refused: Product arcsat: spec.connectors[0].secretRefs[0]" in view["refuses"]
+    assert "not-yet cannot be read" in batuta("connectors")[1]
+
+
+def test_the_doctor_names_the_accounts_that_fail_or_are_refused(batuta: Call, database_url: str) -> None:
+    said = {f"{finding.verdict} {finding.message}" for finding in standing(get_settings(), database_url)}
+
+    assert len(said) == 2
+    assert any(words.startswith("problem arcsat notion lost: Product arcsat") for words in said)
+    assert any(words.startswith("problem arcsat events: deliveries are refused") for words in said)
 
 
 def test_a_backfill_fetches_the_months_that_are_missing_and_no_other(batuta: Call, database_url: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from batuta.keys import create_keys
-from batuta.manifests.bundle import write_bundle
+from batuta.manifests.bundle import bundle_path, read_bundle, write_bundle
 from batuta.manifests.graph import CompiledGraph, CompiledProduct
 from batuta.manifests.models import ConnectorBinding
 from batuta.settings import get_settings
@@ -75,6 +75,26 @@ def test_a_vault_is_read_against_what_is_known(ingest: Ingest, tmp_path: Path) -
     assert ingest(*arguments)[:2] == (0, [0, 0, 0, 0])
     (vault / "Nota.md").write_text("---\ntags: [a]\n---\nOlá de novo")
     assert ingest(*arguments)[:2] == (0, [1, 0, 0, 0])
+
+
+def test_another_folder_is_not_taken_for_a_vault_that_is_here(ingest: Ingest, tmp_path: Path) -> None:
+    vault, other = tmp_path / "vault", tmp_path / "other"
+    for folder in (vault, other):
+        (folder / ".obsidian").mkdir(parents=True)
+        (folder / f"{folder.name}.md").write_text("Olá")
+    binding = ConnectorBinding.model_validate(
+        {"type": "obsidian", "account": "a", "settings": {"path": str(vault)}}
+    )
+    home = get_settings().home
+    graph = read_bundle(bundle_path(home))
+    bound = graph.products[0].model_copy(update={"connectors": (binding,)})
+    write_bundle(home, graph.model_copy(update={"products": (bound,)}))
+
+    assert ingest("obsidian", str(vault))[:2] == (0, [1, 0, 0, 0])
+    code, _, err = ingest("obsidian", str(other))
+    assert code == 1
+    assert f"{other} is not the vault of this account" in err
+    assert ingest("obsidian", str(vault))[:2] == (0, [0, 0, 0, 0])
 
 
 def test_of_several_accounts_one_must_be_named(ingest: Ingest, tmp_path: Path) -> None:

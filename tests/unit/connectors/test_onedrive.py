@@ -285,6 +285,17 @@ def test_saved_pages_are_read_as_a_poll_reads_them(tmp_path: Path):
     assert types(read_saved(folder, known, [{"id": "F", "deleted": {}}])) == ["deleted"]
 
 
+def test_saved_pages_get_the_labels_that_the_settings_give(tmp_path: Path):
+    (tmp_path / "page.json").write_text(json.dumps({"value": [ROOT_ITEM, INBOX, item()]}))
+    given = {"tenant": "t", "clientId": "c", "drive": "drives/d"}
+    settings = onedrive.SETTINGS.model_validate(
+        {**given, "labels": [{"path": "OneDrive/Inbox", "labels": ["in"]}]}
+    )
+    account, calls = files.as_poll(tmp_path, Account("arcsat", "onedrive", None, settings, {}))
+    [created] = pull_all(pull, account, replace(tools(), calls=calls)).candidates(onedrive)
+    assert created.event.data["labels"] == ["in"]
+
+
 def test_files_that_hold_no_pages_are_said(tmp_path: Path):
     account = Account("arcsat", "onedrive", None, UNBOUND, {})
     (tmp_path / "empty").mkdir()

@@ -25,3 +25,15 @@ def test_a_mailbox_over_imap_has_no_door_and_one_over_graph_has(settings: Settin
     assert doors.find("arcsat", "email", "imap") is None
     assert doors.find("arcsat", "email", "graph") is not None
     assert doors.find("arcsat", "email", "unfit") is not None
+
+
+def test_while_one_of_two_secrets_is_missing_deliveries_signed_with_the_other_are_let_in(
+    settings: Settings,
+) -> None:
+    settings.secrets_dir.mkdir(parents=True)
+    (settings.secrets_dir / "old").write_bytes(b"old-secret")
+    binding = ConnectorBinding(type="shopify", secret_refs=(SecretRef(file="new"), SecretRef(file="old")))
+    doors = open_doors(CompiledGraph(products=(product("arcsat", binding),)), settings)
+    door = doors.find("arcsat", "shopify", None)
+    assert door is not None
+    assert door.secrets == (b"old-secret",)

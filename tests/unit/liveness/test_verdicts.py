@@ -70,6 +70,12 @@ def test_an_account_of_which_nothing_is_known_is_a_finding_never_silence() -> No
     assert not polling([replace(SHOP, fetches=False, unready="its token is missing")], [], NOW).passed
 
 
+def test_deliveries_that_are_refused_are_a_finding_also_of_an_account_that_only_is_sent_to() -> None:
+    verdict = subscriptions([replace(PUSHED, refuses="deliveries are refused: no file")], [], {}, NOW)
+    assert not verdict.passed
+    assert "deliveries are refused: no file." in verdict.text
+
+
 def test_without_accounts_there_is_nothing_to_check_and_it_says_so() -> None:
     for verdict in (
         polling([PUSHED], [], NOW),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from batuta.manifests.models import SecretRef
-from batuta.secrets import SecretMissing, resolve_secrets, store_secret
+from batuta.secrets import SecretMissing, find_secrets, resolve_secret, store_secret
 
 
 @dataclass(frozen=True)
@@ -18,18 +18,27 @@ def test_secrets_come_from_files_and_variables_in_the_order_written(tmp_path: Pa
     (tmp_path / "shop").write_bytes(b"from the file\n")
     refs = (SecretRef(env="SHOP"), SecretRef(file="shop"))
 
-    assert resolve_secrets(refs, Folder(tmp_path), environment={"SHOP": "from the variable"}) == (
-        b"from the variable",
-        b"from the file",
-    )
+    found = find_secrets(refs, Folder(tmp_path), environment={"SHOP": "from the variable"})
+
+    assert found.values == (b"from the variable", b"from the file")
+    assert found.missing == ()
+
+
+def test_while_one_secret_is_missing_the_others_are_found(tmp_path: Path) -> None:
+    (tmp_path / "old").write_bytes(b"still good")
+
+    found = find_secrets((SecretRef(file="new"), SecretRef(file="old")), Folder(tmp_path), where="secretRefs")
+
+    assert found.values == (b"still good",)
+    assert [error.message.partition(":")[0] for error in found.missing] == ["secretRefs[0]"]
 
 
 @pytest.mark.parametrize(
     ("ref", "message"),
     [
-        (SecretRef(env="SHOP"), r"Product shop: spec.secretRefs\[0\]: environment variable SHOP is not set"),
-        (SecretRef(file="none"), r"secretRefs\[0\]: secret file .*none cannot be read: No such file"),
-        (SecretRef(file="empty"), r"secretRefs\[0\]: secret file .*empty is empty"),
+        (SecretRef(env="SHOP"), r"^Product shop: spec.secret: environment variable SHOP is not set"),
+        (SecretRef(file="none"), r"spec.secret: secret file .*none cannot be read: No such file"),
+        (SecretRef(file="empty"), r"spec.secret: secret file .*empty is empty"),
     ],
 )
 def test_a_missing_secret_names_the_field_that_refers_to_it(
@@ -38,7 +47,7 @@ def test_a_missing_secret_names_the_field_that_refers_to_it(
     (tmp_path / "empty").touch()
 
     with pytest.raises(SecretMissing, match=message):
-        resolve_secrets([ref], Folder(tmp_path), where="Product shop: spec.secretRefs", environment={})
+        resolve_secret(ref, Folder(tmp_path), where="Product shop: spec.secret", environment={})
 
 
 @pytest.mark.parametrize("name", ["../key", "/etc/passwd", ".hidden", "a/../b", "a b"])
@@ -52,7 +61,7 @@ def test_a_renewed_secret_replaces_its_file_and_is_nobody_elses(tmp_path: Path) 
     store_secret(ref, b"first", Folder(tmp_path), where="credentials.token")
     store_secret(ref, b"second", Folder(tmp_path), where="credentials.token")
 
-    assert resolve_secrets([ref], Folder(tmp_path)) == (b"second",)
+    assert resolve_secret(ref, Folder(tmp_path)) == b"second"
     assert (tmp_path / "mail" / "token").stat().st_mode & 0o777 == 0o600
     assert [path.name for path in (tmp_path / "mail").iterdir()] == ["token"]
 
