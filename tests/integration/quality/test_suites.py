@@ -9,12 +9,10 @@ import pytest
 from batuta.quality.breaks import breaks
 from batuta.quality.check import check, reading
 from batuta.quality.contract import DataContract
-from batuta.settings import Settings
-from batuta.warehouse.connection import Connection, Role, connect
+from batuta.warehouse.connection import connect
 from batuta_assets.quality.checks import SUITE, suite_checks
 from batuta_assets.quality.suites import suites
-from batuta_assets.runtime import Runtime
-from tests.integration.quality.conftest import WITHOUT_KEYS, spoil
+from tests.integration.quality.conftest import WITHOUT_KEYS, TestRuntime, spoil
 
 Contracts = dict[str, DataContract]
 NOW = datetime(2025, 11, 13, 9, 0, tzinfo=UTC)
@@ -49,26 +47,6 @@ SPOILED = {
         "delete from batuta_marts.dim_customers where product = 'arcsat'",
     ],
 }
-
-
-class TestRuntime(Runtime):
-    """A run's surroundings with a database of the test's own."""
-
-    __test__ = False
-    url: str
-    home: str
-
-    def settings(self) -> Settings:
-        return Settings(project=Path(self.home), home=Path(self.home))
-
-    def database_url(self) -> str:
-        return self.url
-
-    def connect(self, role: Role) -> Connection:
-        return connect(self.url, role)
-
-    def now(self) -> datetime:
-        return NOW
 
 
 def keys(contracts: Contracts) -> dict[str, dg.AssetKey]:

@@ -14,8 +14,8 @@ from batuta.warehouse.connection import connect
 from batuta_assets.gates import record_refresh
 from batuta_assets.quality.checks import SUITE, quality_job, quality_sensor, watch_checks
 from batuta_assets.runtime import Runtime
-from tests.integration.quality.conftest import spoil
-from tests.integration.quality.test_suites import TestRuntime, keys
+from tests.integration.quality.conftest import TestRuntime, spoil
+from tests.integration.quality.test_suites import keys
 from tests.support.score import log_batch
 
 Contracts = dict[str, DataContract]
