@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from examples.vendors.serving import StandInFailed
+
 _FOLDER: Final = Path(__file__).parent
 
 
@@ -36,6 +38,9 @@ def main(arguments: Sequence[str]) -> int:
         importlib.import_module(f"examples.vendors.{arguments[0]}").serve(arguments[1:])
     except KeyboardInterrupt:
         return 130
+    except StandInFailed as failed:
+        print(failed, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -24,6 +24,8 @@ from imaplib import IMAP4
 from pathlib import Path
 from typing import Final
 
+from examples.vendors.serving import StandInFailed, unusable
+
 HOST: Final = "127.0.0.1"
 USER: Final = "vendas@example.com"
 PASSWORD: Final = "segredo-de-teste"  # noqa: S105 - made up
@@ -123,14 +125,14 @@ class Dovecot:
         """Start it and wait until it answers."""
         found = program()
         if found is None:
-            raise RuntimeError("dovecot is not installed: apt-get install dovecot-imapd")
+            raise StandInFailed("dovecot is not installed: apt-get install dovecot-imapd")
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((self.host, self.port))
             except OSError as error:
                 self.stop()
-                raise RuntimeError(f"port {self.port} cannot be used: {error.strerror}") from error
+                raise unusable(self.port, error) from error
         account = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
         group = grp.getgrgid(account.pw_gid).gr_name
         self._folder.chmod(0o755)
@@ -199,7 +201,7 @@ class Dovecot:
             time.sleep(0.05)
         log = self.log()[-2000:]
         self.stop()
-        raise RuntimeError(f"dovecot does not answer:\n{log}")
+        raise StandInFailed(f"dovecot does not answer:\n{log}")
 
 
 class DroppingLine:
@@ -297,7 +299,5 @@ def serve(arguments: Sequence[str]) -> None:
         print(f"  settings: {{host: {server.host}, port: {server.port}, tls: none, user: {USER}}}")
         print(f"  the credential password is {PASSWORD}", flush=True)
         threading.Event().wait()
-    except RuntimeError as error:
-        sys.exit(str(error))
     finally:
         server.stop()

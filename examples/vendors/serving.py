@@ -6,6 +6,7 @@ never that it agrees with the vendor.
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections import deque
@@ -19,6 +20,16 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 START_SECONDS = 10.0
+
+
+class StandInFailed(RuntimeError):
+    """A stand-in could not do what it was asked for; the message is a sentence to whoever asked."""
+
+
+def unusable(port: int, error: OSError) -> StandInFailed:
+    """Why a stand-in cannot listen at `port`, and what to do."""
+    reason = os.strerror(error.errno or 0)
+    return StandInFailed(f"port {port} cannot be used: {reason}; choose another with --port")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +57,10 @@ class Served:
         self._faults: deque[Fault] = deque()
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         """(method, path and query, headers) of all requests, in order."""
-        self._socket = socket.create_server(("127.0.0.1", port))
+        try:
+            self._socket = socket.create_server(("127.0.0.1", port))
+        except OSError as error:
+            raise unusable(port, error) from error
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         config = uvicorn.Config(
@@ -72,7 +86,7 @@ class Served:
             if self._server.started:
                 return self
             started.wait(0.01)
-        raise RuntimeError("the stand-in did not start")
+        raise StandInFailed("the stand-in did not start")
 
     def stop(self) -> None:
         """Stop, and let the port go."""
