@@ -12,6 +12,7 @@ import base64
 import hmac
 import json
 import re
+import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,10 @@ VERSIONS: Final = ("2026-01", "2026-04", "2026-07", "2026-10")
 FAILURES_BEFORE_REMOVAL: Final = 8
 _FILTER: Final = re.compile(r"(created_at|updated_at):(>=|<)'([^']+)'")
 _SORT: Final = {"UPDATED_AT": "updatedAt", "CREATED_AT": "createdAt"}
+_REFUSED: Final = (
+    "a webhook was not taken: 401 means that --secret is not what secretRefs names, 404 that there is no such address, "
+    "0 that nothing answers there"
+)
 _MOST_COST: Final = 1000
 _VISIBLE: Final = timedelta(days=60)
 
@@ -389,6 +394,8 @@ def serve(arguments: Sequence[str]) -> None:
             placed = _place(shop, number, shop.now())
             statuses = shop.send("orders/create", placed, *addresses)
             print(f"order {placed['name']} placed; webhooks answered {statuses}")
+            if not all(200 <= status < 300 for status in statuses):
+                print(_REFUSED, file=sys.stderr)
             number += 1
             if not chosen.every:
                 break

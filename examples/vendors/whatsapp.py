@@ -11,6 +11,7 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from examples.vendors.serving import Served
+from examples.vendors.serving import Served, StandInFailed
 
 NUMBER_ID: Final = "106540352242922"
 BUSINESS: Final = "102290129340398"
@@ -146,6 +147,25 @@ def serve(arguments: Sequence[str]) -> None:
         return
     if options.secret_file is None:
         parser.error("--to needs --secret-file")
+    _send(options.to, _secret(options.secret_file))
+
+
+def _secret(file: Path) -> bytes:
+    try:
+        return file.read_bytes().strip()
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise StandInFailed(
+            f"the secret file {file} cannot be read: {reason}; it is the one that secretRefs names"
+        ) from error
+
+
+def _send(address: str, secret: bytes) -> None:
+    """Send a few deliveries, and print what is answered.
+
+    Raises:
+        StandInFailed: one of them was not accepted.
+    """
     now = datetime.now(UTC)
     swindle = "Oi mãe, troquei de número. Preciso pagar um boleto urgente, faz um pix: 529.982.247-25"
     bodies = [
@@ -153,7 +173,13 @@ def serve(arguments: Sequence[str]) -> None:
         delivery(text_message(3, swindle, now, phone="5521912345678", context={"forwarded": True})),
         delivery(statuses=[status(4, "delivered", now), status(4, "sent", now)]),
     ]
-    secret = options.secret_file.read_bytes().strip()
+    refused = 0
     for body in bodies:
-        answer = httpx.post(options.to, content=body, headers=signed(body, secret), trust_env=False)
+        try:
+            answer = httpx.post(address, content=body, headers=signed(body, secret), trust_env=False)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise StandInFailed(f"{address} does not answer ({error}); is the gateway up?") from error
         print(answer.status_code, answer.text.strip())
+        refused += not answer.is_success
+    if refused:
+        raise StandInFailed(f"{refused} of {len(bodies)} deliveries were refused, for the reason above")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from examples.vendors.__main__ import main, names
+from examples.vendors.serving import Served
 
 SECRET = b"made-up-app-secret"
 
@@ -25,3 +28,35 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(
     assert main([name, "--port", str(taken_port)]) == 1
     said = f"port {taken_port} cannot be used: Address already in use; choose another with --port\n"
     assert capsys.readouterr().err == said
+
+
+def test_a_secret_file_that_is_missing_is_told_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "no-such-secret"
+    assert main(["whatsapp", "--to", "http://127.0.0.1:1/", "--secret-file", str(missing)]) == 1
+    assert f"the secret file {missing} cannot be read: No such file or directory" in capsys.readouterr().err
+
+
+def test_deliveries_that_are_refused_end_with_a_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(SECRET)
+    with Served(_refuse) as gateway:
+        assert main(["whatsapp", "--to", gateway.url, "--secret-file", str(secret)]) == 1
+    assert "3 of 3 deliveries were refused" in capsys.readouterr().err
+
+
+def test_a_gateway_that_does_not_answer_is_told_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(SECRET)
+    assert main(["whatsapp", "--to", "http://127.0.0.1:1/", "--secret-file", str(secret)]) == 1
+    assert "http://127.0.0.1:1/ does not answer" in capsys.readouterr().err
+
+
+async def _refuse(_scope: Scope, _receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 401, "headers": []})
+    await send({"type": "http.response.body", "body": b"{}"})
