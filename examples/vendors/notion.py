@@ -31,6 +31,7 @@ class Notion(Served):
     """One workspace, to be changed by tests and by hand."""
 
     def __init__(self, *, port: int = 0) -> None:
+        self.sources = {DATA_SOURCE}
         self.pages: dict[str, Json] = {}
         self.blocks: dict[str, list[Json]] = {}
         self.long_properties: dict[tuple[str, str], list[Json]] = {}
@@ -52,6 +53,8 @@ class Notion(Served):
         self, page: str, at: datetime, text: str, *, source: str | None = DATA_SOURCE, **properties: Json
     ) -> Json:
         """Make or edit a page; its text is its only block, unless `blocks` say otherwise."""
+        if source:
+            self.sources.add(source)
         before = self.pages.get(page, {"created_time": minute(at)})
         parent = {"type": "data_source_id", "data_source_id": source} if source else {"type": "workspace"}
         title = {"id": "title", "type": "title", "title": [{"plain_text": f"Page {page[-2:]}"}]}
@@ -104,7 +107,7 @@ class Notion(Served):
 
     async def _query(self, request: Request) -> Response:
         source = request.path_params["source"]
-        if source in self.unshared:
+        if source not in self.sources or source in self.unshared:
             return _not_found()
         body = await request.json()
         found = [p for p in self._there() if p["parent"].get("data_source_id") == source]

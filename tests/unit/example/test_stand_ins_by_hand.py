@@ -6,10 +6,12 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
 from examples.vendors.__main__ import main, names
+from examples.vendors.notion import DATA_SOURCE, TOKEN, Notion
 from examples.vendors.serving import Served
 
 SECRET = b"made-up-app-secret"
@@ -55,6 +57,14 @@ def test_a_gateway_that_does_not_answer_is_told_in_a_sentence(
     secret.write_bytes(SECRET)
     assert main(["whatsapp", "--to", "http://127.0.0.1:1/", "--secret-file", str(secret)]) == 1
     assert "http://127.0.0.1:1/ does not answer" in capsys.readouterr().err
+
+
+def test_notion_knows_only_data_sources_that_are_there() -> None:
+    headers = {"authorization": f"Bearer {TOKEN}", "notion-version": "2025-09-03"}
+    with Notion() as vendor, httpx.Client(base_url=vendor.url, headers=headers, trust_env=False) as client:
+        assert client.post(f"/v1/data_sources/{DATA_SOURCE}/query", json={}).status_code == 200
+        mistyped = client.post("/v1/data_sources/no-such-source/query", json={})
+    assert (mistyped.status_code, mistyped.json()["code"]) == (404, "object_not_found")
 
 
 async def _refuse(_scope: Scope, _receive: Receive, send: Send) -> None:
