@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
-import time
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from batuta.ports import holder, is_free
 from examples.vendors import github, graph, imap, shopify
 
 STAND_INS: Final[Mapping[str, int]] = {
@@ -72,25 +74,37 @@ def launch(ports: Mapping[str, int]) -> list[subprocess.Popen[bytes]]:
     ]
 
 
+def taken(ports: Iterable[int]) -> list[str]:
+    """Which of these ports are not free, and who holds them."""
+    return [f"port {port} is taken by {holder(port)}" for port in ports if not is_free("127.0.0.1", port)]
+
+
 def main() -> int:
-    """Start everything, and wait."""
-    home = Path(os.environ.get("BATUTA_HOME") or ".batuta")
-    prepare(home)
+    """Start everything, and wait for SIGINT or SIGTERM."""
     stand_ins = dict(STAND_INS)
     if shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None:
         print(
             "dovecot is not installed (apt-get install dovecot-imapd): the mailbox over IMAP will not answer"
         )
         del stand_ins["imap"]
+    held = taken(stand_ins.values())
+    if held:
+        print(
+            f"{'; '.join(held)}; stop what is there (another examples.ears?) and start again", file=sys.stderr
+        )
+        return 1
+    prepare(Path(os.environ.get("BATUTA_HOME") or ".batuta"))
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
     running = launch(stand_ins)
     print("Now, in another terminal: batuta apply examples/ears; batuta connectors")
     try:
         while all(process.poll() is None for process in running):
-            time.sleep(1)
-        print("a stand-in has ended; the others are stopped")
+            if stop.wait(1):
+                return 0
+        print("a stand-in has ended; the others are stopped", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 0
     finally:
         for process in running:
             process.terminate()

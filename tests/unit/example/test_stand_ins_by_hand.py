@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +15,7 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from examples.ears import __main__ as ears
 from examples.vendors.__main__ import main, names
 from examples.vendors.notion import DATA_SOURCE, TOKEN, Notion
 from examples.vendors.serving import Served
@@ -67,6 +73,51 @@ def test_notion_knows_only_data_sources_that_are_there() -> None:
     assert (mistyped.status_code, mistyped.json()["code"]) == (404, "object_not_found")
 
 
+def test_all_stand_ins_write_no_secret_while_a_port_is_taken(
+    taken_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ears, "STAND_INS", {"github": taken_port})
+    assert ears.main() == 1
+    assert f"port {taken_port} is taken by" in capsys.readouterr().err
+    assert not (tmp_path / "home").exists()
+
+
+def test_sigterm_stops_all_stand_ins(tmp_path: Path) -> None:
+    ports = {"github": _free_port(), "notion": _free_port()}
+    program = (
+        f"import examples.ears.__main__ as ears; ears.STAND_INS = {ports}; raise SystemExit(ears.main())"
+    )
+    environment = {**os.environ, "BATUTA_HOME": str(tmp_path / "home")}
+    with subprocess.Popen([sys.executable, "-c", program], env=environment) as process:
+        try:
+            for port in ports.values():
+                _wait(port, listening=True)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+    for port in ports.values():
+        _wait(port, listening=False)
+
+
 async def _refuse(_scope: Scope, _receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 401, "headers": []})
     await send({"type": "http.response.body", "body": b"{}"})
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait(port: int, *, listening: bool) -> None:
+    until = time.monotonic() + 30
+    while _listens(port) is not listening:
+        assert time.monotonic() < until, f"port {port}"
+        time.sleep(0.1)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
