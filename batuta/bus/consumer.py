@@ -23,6 +23,7 @@ from psycopg.types.json import Jsonb
 
 from batuta.bus import message as bus
 from batuta.bus.address import BusAddress
+from batuta.bus.brokers import BrokerWatch
 from batuta.errors import BatutaError
 from batuta.landing.land import Landing
 from batuta.landing.model import BusMove, Parse, Rejected, Way
@@ -111,7 +112,7 @@ class BusConsumer:
                 "heartbeat.interval.ms": SESSION_SECONDS * 1000 // 10,
                 "allow.auto.create.topics": True,
                 "topic.metadata.refresh.interval.ms": 5_000,
-                "log_level": 3,
+                **BrokerWatch(address).settings(),
             }
         )
 

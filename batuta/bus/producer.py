@@ -12,6 +12,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from batuta.bus.address import BusAddress
+from batuta.bus.brokers import BrokerWatch
 from batuta.bus.message import Message
 
 LARGEST_MESSAGE: Final = 64 * 1024 * 1024
@@ -44,7 +45,7 @@ class BusProducer:
                 "linger.ms": 2,
                 "message.timeout.ms": SEND_SECONDS * 1000,
                 "message.max.bytes": LARGEST_MESSAGE,
-                "log_level": 3,
+                **BrokerWatch(address).settings(),
             }
         )
         self._closing = threading.Event()
