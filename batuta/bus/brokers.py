@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 import orjson
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
 
 from batuta.bus.address import BusAddress
 from batuta.telemetry import get_logger
@@ -20,6 +21,10 @@ _LOOK_MS: Final = 5_000
 _LOG_ERRORS: Final = 3
 _ALL_DOWN: Final = "_ALL_BROKERS_DOWN"
 _OF_ONE_CONNECTION: Final = ("_TRANSPORT", "_RESOLVE", "_SSL", "_AUTHENTICATION", "_TIMED_OUT")
+
+
+class Unreachable(Exception):
+    """No broker of the bus can be reached; the message says why."""
 
 
 class BrokerWatch:
@@ -66,3 +71,23 @@ class BrokerWatch:
         if self._away and any(one["state"] == "UP" for one in orjson.loads(statistics)["brokers"].values()):
             self._away, self._reason = False, ""
             _log.info("a broker of BATUTA_BUS can be reached again", brokers=self._brokers)
+
+
+def topics(address: BusAddress, seconds: float) -> frozenset[str]:
+    """The topics that the brokers have.
+
+    Raises:
+        Unreachable: none answered within so many seconds, or the settings of the address cannot be used.
+    """
+    failures: list[KafkaError] = []
+    settings: dict[str, Any] = {"client.id": "batuta-doctor", "log_level": 0, "error_cb": failures.append}
+    try:
+        client = AdminClient(address.connection() | settings)
+    except KafkaException as error:
+        raise Unreachable(error.args[0].str()) from None
+    try:
+        return frozenset(client.list_topics(timeout=seconds).topics)
+    except KafkaException as error:
+        client.poll(0)
+        told = [one for one in failures if one.name() in _OF_ONE_CONNECTION] or [error.args[0]]
+        raise Unreachable(told[-1].str()) from None

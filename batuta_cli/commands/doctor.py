@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from batuta.settings import Settings, get_settings
-from batuta_cli.checkup import accounts, data, machine, orchestra
+from batuta_cli.checkup import accounts, bus, data, machine, orchestra
 from batuta_cli.checkup.finding import Finding
 
 SIGNS = {"ok": ("ok", "green"), "note": ("note", "cyan"), "problem": ("PROBLEM", "red")}
@@ -35,7 +35,7 @@ def examine(settings: Settings) -> list[Finding]:
     found = [machine.python(), *machine.packages(), *machine.variables(os.environ)]
     found += [machine.disk(settings), machine.build_tools(settings)]
     database, url = data.database(settings)
-    found += [data.keys(settings, url), *database, data.manifest(settings)]
+    found += [data.keys(settings, url), *database, data.manifest(settings), bus.brokers(settings)]
     found += accounts.standing(settings, url)
     found += [*machine.ports(settings), machine.left_behind(settings)]
     found += [

@@ -1,4 +1,4 @@
-"""Brokers that cannot be reached: told once and not with every attempt."""
+"""Brokers that cannot be reached: told once and not with every attempt, and named by doctor."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from batuta.bus import brokers
 from batuta.bus.address import BusAddress
-from batuta.bus.brokers import BrokerWatch
+from batuta.bus.brokers import BrokerWatch, Unreachable, topics
+from batuta.settings import Settings
+from batuta_cli.checkup import bus
 from tests.support.bus import Cluster, producing
 from tests.support.gateway_server import wait_until
 
@@ -92,3 +95,33 @@ def test_other_trouble_is_told_by_its_name() -> None:
     assert [(line["event"], line["reason"]) for line in lines] == [
         ("bus in trouble", "UNKNOWN_TOPIC_OR_PART")
     ]
+
+
+def test_why_no_broker_answers_is_known(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Unreachable, match=r"Connection refused"):
+        topics(BusAddress(NOBODY, "t"), 1)
+    with pytest.raises(Unreachable, match=r"ssl\.ca\.location"):
+        topics(BusAddress.of("kafka+tls://127.0.0.1:1/t?ca=/no/such/file"), 1)
+    assert capfd.readouterr().err == ""
+
+
+def test_doctor_names_brokers_that_do_not_answer(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bus, "ANSWER_S", 1.0)
+    found = bus.brokers(with_bus(settings, f"kafka://ana:hidden-word@{NOBODY}/t?sasl=SCRAM-SHA-256"))
+    assert found.verdict == "problem"
+    assert f"no broker of BATUTA_BUS answers at {NOBODY}" in found.message
+    assert "BATUTA_BUS" in (found.mend or "")
+    assert "hidden-word" not in str(found)
+
+
+def test_doctor_sees_brokers_that_answer(settings: Settings, cluster: Cluster) -> None:
+    address = cluster.topic()
+    asked = with_bus(settings, f"kafka://{address.brokers}/{address.topic}")
+    assert "is not there yet" in bus.brokers(asked).message
+    cluster.write(address, b"{}", {})
+    assert bus.brokers(asked).verdict == "ok"
+    assert bus.brokers(settings).verdict == "ok"
+
+
+def with_bus(settings: Settings, address: str) -> Settings:
+    return settings.model_copy(update={"bus": SecretStr(address)})
