@@ -51,14 +51,17 @@ async def overview(request: Request) -> Response:
 
 
 async def product(request: Request) -> Response:
-    """A product's KPIs with what they mean, and its reports."""
+    """A product's KPIs with what they mean, its reports, and how its accounts stand."""
     reader = _reader(request)
     name = request.path_params["product"]
-    graph = gateway_of(request).entrance.doors().graph
+    gateway = gateway_of(request)
+    graph, settings = gateway.entrance.doors().graph, gateway.settings
 
     def read(conn: Connection, known: tuple[ProductForm, ...]) -> str | None:
         form = _named(known, name)
-        return render("product.html.j2", read_product(conn, reader, form, graph)) if form else None
+        if form is None:
+            return None
+        return render("product.html.j2", read_product(conn, reader, form, graph, settings))
 
     return await _served(request, reader, read)
 

@@ -21,7 +21,9 @@ from batuta.reports.lineage_words import model_page
 from batuta.reports.model import KpiSeries, ProductInfo
 from batuta.settings import Settings
 from batuta.warehouse.connection import Connection
+from batuta_gateway.console.accounts import AccountLine, read_accounts
 from batuta_gateway.console.words import words_of
+from sensors.pull.overview import AccountView
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -135,7 +137,7 @@ class Page:
 
 
 class ProductPage(Page):
-    """A product with its KPIs and reports."""
+    """A product with its KPIs, reports and accounts."""
 
     def __init__(
         self,
@@ -145,12 +147,14 @@ class ProductPage(Page):
         series: Sequence[KpiSeries] = (),
         reports: Sequence[Report] = (),
         led_by: Sequence[str] = (),
+        accounts: Sequence[AccountView] = (),
     ) -> None:
         super().__init__(reader)
         self.product = product
         self.values = values
         self.reports = reports
         self.led_by = led_by
+        self.accounts = [AccountLine(one, product.timezone, self.locale, self.words) for one in accounts]
         self._series = {one.kpi: one for one in series}
 
     @cached_property
@@ -239,7 +243,9 @@ def read_products(
     return ProductsPage(reader, shown, known[SHOWN_PRODUCTS:])
 
 
-def read_product(conn: Connection, reader: Reader, product: ProductForm, graph: CompiledGraph) -> ProductPage:
+def read_product(
+    conn: Connection, reader: Reader, product: ProductForm, graph: CompiledGraph, settings: Settings
+) -> ProductPage:
     """The page of a product.
 
     Raises:
@@ -248,7 +254,8 @@ def read_product(conn: Connection, reader: Reader, product: ProductForm, graph: 
     values = current_kpis(conn, product.name)
     series = _series(conn, reader, product, values)
     reports = _reports(conn, product.name, graph)
-    return ProductPage(reader, product, values, series, reports, _led_by(graph, product.name))
+    accounts = read_accounts(conn, graph, settings, product.name)
+    return ProductPage(reader, product, values, series, reports, _led_by(graph, product.name), accounts)
 
 
 def read_kpi(conn: Connection, reader: Reader, product: ProductForm, kpi: str) -> KpiPage | None:

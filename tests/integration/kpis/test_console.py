@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -14,17 +15,30 @@ from batuta.kpis import KpiValue, current_kpis
 from batuta.manifests.graph import CompiledGraph
 from batuta.warehouse.connection import connect
 from batuta_gateway.app import create_app
+from batuta_gateway.console.accounts import AccountLine
 from batuta_gateway.console.views import SHOWN_PRODUCTS
-from tests.support.gateway_server import Running, daily_review, gateway_settings, install, product, running
+from batuta_gateway.console.words import words_of
+from sensors.pull.overview import AccountView
+from tests.support.gateway_server import (
+    Running,
+    binding,
+    daily_review,
+    gateway_settings,
+    install,
+    product,
+    running,
+)
 from tests.support.kpis_dbt import KpiWarehouse
 from tests.support.kpis_events import line, order, record
 
 NAME = "aaa-vitrine"
 DAY = "2024-05-01"
+SHOP = "vitrine.myshopify.com"
 REGISTER = (
     "insert into batuta.products (product, currency, timezone, locale, applied_at) "
     "values (%s, 'BRL', 'America/Sao_Paulo', 'pt-BR', now()) on conflict do nothing"
 )
+MOMENT = datetime(2024, 5, 1, 12, tzinfo=UTC)
 ELSEWHERE = [{"host": "evil.example.com"}, {"x-forwarded-for": "10.0.0.1"}]
 PAGES = ["/console", f"/console/{NAME}", f"/console/{NAME}/net_sales"]
 
@@ -46,7 +60,9 @@ def console(
     kpi_warehouse: KpiWarehouse, shop: dict[str, KpiValue], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
     settings = gateway_settings(tmp_path_factory.mktemp("console"), kpi_warehouse.url)
-    led = product(NAME).model_copy(update={"kpis": ("net_sales", "LTV")})
+    led = product(NAME, binding("shopify", "nowhere", account=SHOP), binding("whatsapp")).model_copy(
+        update={"kpis": ("net_sales", "LTV")}
+    )
     with running(settings, graph=CompiledGraph(products=(led,), pipelines=(daily_review(NAME),))) as started:
         yield started
 
@@ -137,6 +153,21 @@ def test_reports_of_pipelines_that_exist_are_linked(console: Running) -> None:
     page = shown(console.http.get(f"/console/{NAME}?lang=en"))
     assert f'href="/reports/{NAME}/daily_review/{DAY}"' in page
     assert "vitrine-gone" not in page
+
+
+def test_a_product_shows_how_its_accounts_stand_and_what_is_wrong(console: Running) -> None:
+    page = shown(console.http.get(f"/console/{NAME}?lang=pt"))
+    accounts = page.partition("<h2>Contas</h2>")[2]
+    assert f"shopify {SHOP}" in accounts
+    assert "/assets/shopify/accounts?view=checks" in accounts
+    assert "entregas recusadas" in accounts
+    assert "deliveries are refused: Product" in accounts
+    assert "nowhere cannot be read" in accounts
+    assert "só envia" in accounts
+    one = AccountView(NAME, "notion", "avila", fetched=True, last_success_at=MOMENT, counted=1288, missing=3)
+    line_of_it = AccountLine(one, "America/Sao_Paulo", "pt-BR", words_of("pt-BR"))
+    assert (line_of_it.standing, line_of_it.counted, line_of_it.missing) == ("em ordem", "1.288", "3")
+    assert "09:00" in line_of_it.fetched
 
 
 @pytest.mark.parametrize("address", ["/console/nobody", f"/console/{NAME}/nothing", "/console/nobody/LTV"])
