@@ -114,7 +114,7 @@ def _from_environment(name: str, variables: Mapping[str, str], where: str) -> by
     value = variables.get(name, "").strip()
     if not value:
         raise SecretMissing(
-            f"{where}: environment variable {name} is not set", hint=f"set {name} to the secret"
+            f"{where}: environment variable {name} is not set", hint=f"Set {name} to the secret."
         )
     return value.encode()
 
@@ -126,8 +126,8 @@ def _from_file(name: str, folder: Path, where: str) -> bytes:
     except OSError as error:
         raise SecretMissing(
             f"{where}: secret file {path} cannot be read: {error.strerror}",
-            hint=f"write the secret into {path}",
+            hint=f"Write the secret into {path}.",
         ) from None
     if not value:
-        raise SecretMissing(f"{where}: secret file {path} is empty", hint=f"write the secret into {path}")
+        raise SecretMissing(f"{where}: secret file {path} is empty", hint=f"Write the secret into {path}.")
     return value

@@ -243,7 +243,7 @@ def _secrets(settings: Settings, source: Source) -> tuple[tuple[bytes, ...], boo
     allowed = any(binding.allow_unsigned for _, binding in bindings)
     unsigned = allowed and settings.environment == "development"
     if missing and not secrets and not unsigned:
-        raise BatutaError(missing[0].message, hint=f"{missing[0].hint}. {own}")
+        raise BatutaError(missing[0].message, hint=f"{missing[0].hint} {own}")
     if not secrets and not unsigned:
         raise BatutaError(
             f"product {source.product} has no secret for {source.connector}, so nothing can be verified",
