@@ -105,6 +105,8 @@ class AccountForm:
     """Whether an account with these settings is sent any."""
     lacking: Callable[[BaseModel, frozenset[str]], str | None]
     """A sentence, if these settings cannot work with the credentials that are named."""
+    misnamed: Callable[[BaseModel, str | None, bool], str | None]
+    """A sentence, if no account can have this name; with whether it is to be fetched from."""
 
 
 @dataclass(frozen=True, slots=True)

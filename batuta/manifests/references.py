@@ -216,6 +216,11 @@ def _account_problems(
     """Whether one account is sent deliveries, and what is wrong with its settings and credentials."""
     settings, wrong = settings_problems(binding.settings, form.settings, document.source, (*path, "settings"))
     problems = list(wrong)
+    if settings is not None:
+        misnamed = form.misnamed(settings, binding.account, bool(binding.credentials))
+        if misnamed is not None:
+            at = (*path, "account") if binding.account is not None else path
+            problems.append(document.problem(at, misnamed))
     place: FieldPath = (*path, "credentials")
     for name in binding.credentials:
         if name not in form.credentials:

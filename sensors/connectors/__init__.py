@@ -83,6 +83,7 @@ def account_forms() -> Mapping[str, AccountForm]:
             pull=fetches(name),
             pushed=_pushed,
             lacking=_lacking,
+            misnamed=_misnamed,
         )
         for name, module in CONNECTORS.items()
     }
@@ -94,3 +95,7 @@ def _pushed(settings: BaseModel) -> bool:
 
 def _lacking(settings: BaseModel, credentials: frozenset[str]) -> str | None:
     return settings.lacking(credentials) if isinstance(settings, ConnectorSettings) else None
+
+
+def _misnamed(settings: BaseModel, account: str | None, fetched: bool) -> str | None:
+    return settings.misnamed(account, fetched=fetched) if isinstance(settings, ConnectorSettings) else None

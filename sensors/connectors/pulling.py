@@ -72,6 +72,15 @@ class ConnectorSettings(BaseModel):
         """A sentence to the manifest's author, if these settings cannot work with the credentials that are named."""
         return None
 
+    def misnamed(self, account: str | None, *, fetched: bool) -> str | None:
+        """A sentence to the manifest's author, if no account of the vendor can have this name.
+
+        Args:
+            account: The name in the manifest, None without one.
+            fetched: Whether credentials are named to fetch with.
+        """
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Account:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from datetime import date
 from types import MappingProxyType
 from typing import Annotated, Final, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, model_validator
 
+from sensors.connectors.addresses import ServiceAddress, on_this_machine
 from sensors.connectors.graph.settings import CLIENT_SECRET, REFRESH_TOKEN, GraphSettings
 from sensors.connectors.graph.settings import CREDENTIALS as GRAPH_CREDENTIALS
 
@@ -46,7 +45,7 @@ class EmailSettings(GraphSettings):
     auth: Literal["password", "xoauth2"] = Field(
         default="password", description="IMAP: how the user signs in; Google and Microsoft 365 want xoauth2."
     )
-    token_url: str = Field(
+    token_url: ServiceAddress = Field(
         default=_GOOGLE_TOKENS, description="IMAP: where access tokens are issued, with auth xoauth2."
     )
     token_scope: str = Field(default="", max_length=1000, description="IMAP: scope to ask for, if any.")
@@ -75,13 +74,8 @@ class EmailSettings(GraphSettings):
             raise ValueError("kind imap needs host and user")
         if any(ord(c) < 32 or ord(c) == 127 for c in self.user):
             raise ValueError("user must not contain control characters")
-        if self.tls == "none" and not _here(self.host):
+        if self.tls == "none" and not on_this_machine(self.host):
             raise ValueError("tls none sends the password in clear: only to this machine (127.0.0.1)")
-        parts = urlsplit(self.token_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("tokenUrl must be an address such as https://oauth2.googleapis.com/token")
-        if parts.scheme == "http" and not _here(parts.hostname):
-            raise ValueError("tokenUrl must begin with https")
         return self
 
     @property
@@ -104,12 +98,3 @@ class EmailSettings(GraphSettings):
         if not {REFRESH_TOKEN, CLIENT_SECRET} & credentials:
             return f"auth xoauth2 needs the credential {REFRESH_TOKEN} or {CLIENT_SECRET}"
         return None
-
-
-def _here(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -22,6 +22,7 @@ from batuta.events.event import format_time
 from batuta.events.types import lookup
 from batuta.landing.model import Candidate, Delivery, Parsed, Rejected
 from sensors.connectors import signature
+from sensors.connectors.addresses import ServiceAddress
 from sensors.connectors.pulling import FORM, ConnectorSettings
 from sensors.connectors.reading import (
     JsonObject,
@@ -58,6 +59,7 @@ OTHER: Final = "other"
 _WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _FULL_NAME: Final = re.compile(r"[A-Za-z0-9_-]+/[A-Za-z0-9._-]+")
 _LOGIN: Final = re.compile(r"[A-Za-z0-9_-]+")
+_ACCOUNT: Final = "an owner (avila-inc) or one repository (avila-inc/arcsat)"
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
 # Members that are circumstances or persons, never what an event is about.
 _CIRCUMSTANCES: Final = frozenset(
@@ -79,7 +81,7 @@ _TIMES: Final = ("updated_at", "completed_at", "submitted_at", "published_at", "
 class Settings(ConnectorSettings):
     """What may be set for an account, which is an owner (`avila-inc`) or one repository (`avila-inc/arcsat`)."""
 
-    api_url: str = Field(default="https://api.github.com", description="Address of the REST API.")
+    api_url: ServiceAddress = Field(default="https://api.github.com", description="Address of the REST API.")
     host: str = Field(default="github.com", description="Host of the pages; another for GitHub Enterprise.")
     repositories: tuple[str, ...] = Field(
         default=(), description="Names of an owner's repositories to fetch; without them, all."
@@ -87,6 +89,13 @@ class Settings(ConnectorSettings):
     streams: tuple[Stream, ...] = Field(default=STREAMS, description="What is fetched of each repository.")
     poll_seconds: int = Field(default=600, ge=10, description="Seconds between two polls.")
     lookback_hours: int = Field(default=24, ge=0, description="How far the first poll looks back.")
+
+    def misnamed(self, account: str | None, *, fetched: bool) -> str | None:
+        """What is fetched has to be named; webhooks may be of any repository."""
+        if account is None:
+            return f"fetching takes an account: {_ACCOUNT}" if fetched else None
+        named = _LOGIN.fullmatch(account) or _FULL_NAME.fullmatch(account)
+        return None if named else f"must be {_ACCOUNT}"
 
 
 SETTINGS: Final = Settings

@@ -54,7 +54,7 @@ class _Hooks:
     def __init__(self, account: Account, tools: Tools) -> None:
         self._account = account
         self._tools = tools
-        root = cast("Settings", account.settings).api_url.rstrip("/")
+        root = cast("Settings", account.settings).api_url
         owner = str(account.name)
         self._base = f"{root}/repos/{owner}/hooks" if "/" in owner else f"{root}/orgs/{owner}/hooks"
 

@@ -40,7 +40,7 @@ class Api:
         self.account = account
         self.tools = tools
         self.settings = cast("Settings", account.settings)
-        self._root = self.settings.api_url.rstrip("/")
+        self._root = self.settings.api_url
 
     def get(self, path: str, params: Mapping[str, str] | None = None, **options: Any) -> Answer:
         """One answer; `path` begins with / or is a whole address that GitHub gave."""

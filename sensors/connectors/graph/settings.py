@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
+from sensors.connectors.addresses import ServiceAddress
 from sensors.connectors.pulling import ConnectorSettings
 
 AUTHORITY: Final = "https://login.microsoftonline.com"
@@ -34,19 +34,13 @@ class GraphSettings(ConnectorSettings):
     client_id: str = Field(
         pattern=r"^[A-Za-z0-9\-]{1,255}$", description="Application (client) id of the registration."
     )
-    authority_url: str = Field(default=AUTHORITY, description="Where tokens are issued.")
-    graph_url: str = Field(default=GRAPH, description="Where Graph answers; national clouds have their own.")
+    authority_url: ServiceAddress = Field(default=AUTHORITY, description="Where tokens are issued.")
+    graph_url: ServiceAddress = Field(
+        default=GRAPH, description="Where Graph answers; national clouds have their own."
+    )
     notifications: bool = Field(
         default=True, description="Keep a subscription that wakes the account; needs BATUTA_PUBLIC_URL."
     )
-
-    @field_validator("authority_url", "graph_url")
-    @classmethod
-    def _an_address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("must be an address such as https://graph.microsoft.com")
-        return value.rstrip("/")
 
     def lacking(self, credentials: frozenset[str]) -> str | None:
         """See `ConnectorSettings.lacking`."""

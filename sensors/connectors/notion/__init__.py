@@ -7,15 +7,18 @@ Protocol: developers.notion.com/reference/webhooks; facts in reference/connector
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from batuta.landing.model import Candidate, Delivery, Parsed, Rejected
 from sensors.connectors import signature
+from sensors.connectors.addresses import ServiceAddress
 from sensors.connectors.protocol import Asked, Reply
 from sensors.connectors.pulling import FORM, ConnectorSettings
 from sensors.connectors.reading import build, json_object, moment_at, object_at, text_at
@@ -30,17 +33,29 @@ DATASET: Final = "pages"
 CHANGE: Final = "change"
 """Form of a pulled delivery: what became of a page, and the page."""
 CHANGES: Final = frozenset({"created", "updated", "deleted", "unshared"})
+_ID: Final = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}", re.IGNORECASE)
 CREDENTIALS: Final[Mapping[str, str]] = MappingProxyType(
     {"token": "token of the integration the pages are shared with"}
 )
 
 
+def _data_source(value: str) -> str:
+    if not _ID.fullmatch(value):
+        raise PydanticCustomError(
+            "id", "must be the id of a data source, such as 11111111-2222-3333-4444-555555555555"
+        )
+    return value
+
+
+DataSource: TypeAlias = Annotated[str, AfterValidator(_data_source)]
+
+
 class Settings(ConnectorSettings):
     """What may be set for an account, which is a workspace under a name of one's own."""
 
-    api_url: str = Field(default="https://api.notion.com", description="Address of the API.")
+    api_url: ServiceAddress = Field(default="https://api.notion.com", description="Address of the API.")
     version: str = Field(default="2025-09-03", description="Version of the API that is asked for.")
-    data_sources: tuple[str, ...] = Field(
+    data_sources: tuple[DataSource, ...] = Field(
         default=(), description="Ids of data sources to read row by row; these are complete."
     )
     search: bool = Field(

@@ -49,7 +49,7 @@ class Api:
     def __init__(self, account: Account, tools: Tools) -> None:
         self.settings = cast("Settings", account.settings)
         self._tools = tools
-        self._root = self.settings.api_url.rstrip("/")
+        self._root = self.settings.api_url
         token = account.credentials.get("token", b"").decode()
         self._headers = {"authorization": f"Bearer {token}", "notion-version": self.settings.version}
 

@@ -23,6 +23,7 @@ from batuta.events.event import InvalidEvent, format_time, parse_time
 from batuta.events.types import ROWS
 from batuta.landing.model import Candidate, Delivery, HashedAttribute, Parsed, Rejected
 from sensors.connectors import signature
+from sensors.connectors.addresses import ServiceAddress
 from sensors.connectors.pulling import FORM, ConnectorSettings
 from sensors.connectors.reading import (
     JsonObject,
@@ -72,7 +73,7 @@ class Settings(ConnectorSettings):
     shop: str | None = Field(
         default=None, description="The shop, as `name.myshopify.com`; without it the account's name."
     )
-    api_url: str | None = Field(
+    api_url: ServiceAddress | None = Field(
         default=None, description="Address of the Admin API; without it `https://` and the shop's domain."
     )
     api_version: str = Field(

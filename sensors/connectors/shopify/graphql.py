@@ -56,7 +56,7 @@ class ShopApi:
         self.shop = shop_of(account)
         self.version_given: str | None = None
         """The API version that the last answer says it is of."""
-        self._base = (settings.api_url or f"https://{self.shop}").rstrip("/")
+        self._base = settings.api_url or f"https://{self.shop}"
         self._credentials = account.credentials
         self._token: str | None = None
         self._cost: float = 0.0

@@ -21,6 +21,7 @@ from pydantic import Field
 
 from batuta.landing.model import Candidate, Delivery, Parsed, Rejected
 from sensors.connectors import signature
+from sensors.connectors.addresses import ServiceAddress
 from sensors.connectors.protocol import Asked, Reply
 from sensors.connectors.pulling import FORM, ConnectorSettings
 from sensors.connectors.reading import JsonObject, build, json_object, number_at, object_at, text_at
@@ -53,7 +54,9 @@ _NUMBER_ID: Final = re.compile(r"[0-9]{1,40}")
 class Settings(ConnectorSettings):
     """What may be set for an account, which is the id of a phone number or of a business account."""
 
-    api_url: str = Field(default="https://graph.facebook.com/v23.0", description="Address of the Graph API.")
+    api_url: ServiceAddress = Field(
+        default="https://graph.facebook.com/v23.0", description="Address of the Graph API."
+    )
     business_account: str | None = Field(
         default=None, description="Id of the business account whose subscription is looked after."
     )
@@ -67,6 +70,12 @@ class Settings(ConnectorSettings):
         if (self.fetch_media or self.business_account) and "accessToken" not in credentials:
             return "fetching takes the credential accessToken: add credentials: {accessToken: {file: NAME}}"
         return None
+
+    def misnamed(self, account: str | None, *, fetched: bool) -> str | None:
+        """Both are called by digits."""
+        if account is None or _NUMBER_ID.fullmatch(account):
+            return None
+        return "must be the digits of a phone number id or of a business account's id, in quotes"
 
 
 SETTINGS: Final = Settings

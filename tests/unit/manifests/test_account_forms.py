@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,17 +61,25 @@ def _pushed(settings: BaseModel) -> bool:
     return settings.pushed()
 
 
+def _misnamed(settings: BaseModel, account: str | None, fetched: bool) -> str | None:
+    assert isinstance(settings, ConnectorSettings)
+    return settings.misnamed(account, fetched=fetched)
+
+
 def compiled(tmp_path: Path, text: str, *, push: bool = False) -> Compilation:
+    credentials = {"password": "IMAP", "token": "XOAUTH2"}
+    mail = AccountForm(MailSettings, credentials, push, True, _pushed, _lacking, _misnamed)
+    return compiled_with(tmp_path, text, {"email": mail})
+
+
+def compiled_with(tmp_path: Path, text: str, forms: Mapping[str, AccountForm]) -> Compilation:
     path = tmp_path / "shop.yaml"
     path.write_text(HEAD + text, encoding="utf-8")
     loaded = load(path)
     assert not loaded.problems, [str(problem) for problem in loaded.problems]
     catalog = small_catalog()
-    mail = AccountForm(MailSettings, {"password": "IMAP", "token": "XOAUTH2"}, push, True, _pushed, _lacking)
-    connectors = {**catalog.connectors, "email": ("messages",)}
-    return compile_manifests(
-        loaded.documents, replace(catalog, connectors=connectors, accounts={"email": mail})
-    )
+    connectors = {**catalog.connectors, **dict.fromkeys(forms, ("messages",))}
+    return compile_manifests(loaded.documents, replace(catalog, connectors=connectors, accounts=forms))
 
 
 def messages(found: Compilation) -> list[str]:
@@ -166,3 +175,87 @@ def test_every_connector_has_a_form_whose_names_are_no_secrets() -> None:
         binding = ConnectorBinding.model_validate({"type": name, "settings": dict.fromkeys(properties, "x")})
         assert set(binding.settings) == set(properties)
         assert all(purpose.strip() for purpose in form.credentials.values())
+
+
+SECRET = "    secretRefs: [{env: S}]\n"
+TOKEN = SECRET + "    credentials: {token: {env: T}}\n"
+GRAPH = SECRET + "    credentials: {refreshToken: {env: T}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "  - type: github\n    account: a\n" + TOKEN + '    settings: {apiUrl: "ftp://x"}\n',
+            ("13:24: spec.connectors[0].settings.apiUrl: must be an address such as https://api.example.com"),
+        ),
+        *(
+            (
+                f"  - type: {connector}\n    account: {account}\n"
+                + credentials
+                + f'    settings: {{{setting}: "http://example.com"{more}}}\n',
+                (
+                    f"13:{18 + len(setting)}: spec.connectors[0].settings.{setting}: must begin with https: over http "
+                    "the credentials travel in clear; only to this machine (127.0.0.1)"
+                ),
+            )
+            for connector, account, credentials, setting, more in (
+                ("github", "a", TOKEN, "apiUrl", ""),
+                ("notion", "a", TOKEN, "apiUrl", ""),
+                ("shopify", "a", TOKEN.replace("token", "accessToken"), "apiUrl", ""),
+                ("whatsapp", '"1"', TOKEN.replace("token", "accessToken"), "apiUrl", ""),
+                ("onedrive", "a", GRAPH, "graphUrl", ", clientId: x"),
+                ("onedrive", "a", GRAPH, "authorityUrl", ", clientId: x"),
+                ("email", "a", TOKEN.replace("token", "password"), "tokenUrl", ", host: h, user: u"),
+            )
+        ),
+        (
+            "  - type: github\n" + TOKEN,
+            (
+                "9:5: spec.connectors[0]: fetching takes an account: "
+                "an owner (avila-inc) or one repository (avila-inc/arcsat)"
+            ),
+        ),
+        (
+            "  - type: github\n    account: avila inc/arc/sat\n" + SECRET,
+            (
+                "10:14: spec.connectors[0].account: must be "
+                "an owner (avila-inc) or one repository (avila-inc/arcsat)"
+            ),
+        ),
+        (
+            "  - type: whatsapp\n    account: my-number\n" + SECRET,
+            (
+                "10:14: spec.connectors[0].account: must be the digits of a phone number id or of a business "
+                "account's id, in quotes"
+            ),
+        ),
+        (
+            "  - type: notion\n    account: a\n" + TOKEN + "    settings: {dataSources: [not-an-id]}\n",
+            (
+                "13:30: spec.connectors[0].settings.dataSources[0]: must be the id of a data source, "
+                "such as 11111111-2222-3333-4444-555555555555"
+            ),
+        ),
+    ],
+)
+def test_what_a_vendor_cannot_take_is_refused(tmp_path: Path, text: str, expected: str) -> None:
+    assert messages(compiled_with(tmp_path, text, account_forms())) == [expected]
+
+
+def test_what_a_vendor_can_take_is_let_through(tmp_path: Path) -> None:
+    text = "".join(
+        [
+            "  - type: github\n" + SECRET,
+            "  - type: github\n    account: Avila-inc\n"
+            + TOKEN
+            + '    settings: {apiUrl: "http://localhost:1"}\n',
+            "  - type: github\n    account: avila-inc/arc.sat\n" + TOKEN,
+            "  - type: whatsapp\n" + SECRET,
+            '  - type: whatsapp\n    account: "106540352242922"\n' + SECRET,
+            "  - type: notion\n" + TOKEN + '    settings: {apiUrl: "http://[::1]:8706/", dataSources: '
+            '["11111111-2222-3333-4444-555555555555", 1111111122223333AAAA555555555555]}\n',
+        ]
+    )
+
+    assert messages(compiled_with(tmp_path, text, account_forms())) == []
