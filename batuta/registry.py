@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 
 from batuta.contracts.applied import apply_contracts
+from batuta.contracts.taking import Taken
 from batuta.errors import BatutaError
 from batuta.manifests.bundle import write_bundle
 from batuta.manifests.catalog import Catalog, SkillInfo
@@ -61,10 +62,20 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class ContractChange:
+    """What applying did to one contract of the project; a project never removes one."""
+
+    action: Taken
+    kind: Literal["EventContract", "DataContract"]
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Applied:
     """What applying did."""
 
     changes: tuple[Change, ...]
+    contracts: tuple[ContractChange, ...]
     graph: CompiledGraph
     bundle: Path
     warnings: tuple[Problem, ...]
@@ -122,12 +133,10 @@ def apply(
         changes = tuple(_write(connection, latest, wanted, now))
         _write_products(connection, compilation.graph, now)
         write_objectives(connection, compilation.graph, now)
-        if project is not None:
-            apply_contracts(project, home)
-            apply_data_contracts(project, home)
+        contracts = tuple(_take_contracts(project, home)) if project is not None else ()
         bundle = write_bundle(home, compilation.graph)
     connection.commit()
-    return Applied(changes, compilation.graph, bundle, compilation.problems)
+    return Applied(changes, contracts, compilation.graph, bundle, compilation.problems)
 
 
 def latest_entries(connection: Connection) -> list[Entry]:
@@ -237,6 +246,13 @@ def _write(
             [kind, name, version, digest, Jsonb(content), origin, now],
         )
         yield Change("updated" if present else "created", kind, name, version)
+
+
+def _take_contracts(project: Path, home: Path) -> Iterator[ContractChange]:
+    for name, taken in apply_contracts(project, home).items():
+        yield ContractChange(taken, "EventContract", name)
+    for name, taken in apply_data_contracts(project, home).items():
+        yield ContractChange(taken, "DataContract", name)
 
 
 def _kinds_first(identity: Identity) -> tuple[int, str, str]:

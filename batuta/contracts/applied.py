@@ -6,10 +6,11 @@ Versions are added, and those that are there stay: rows of the log refer to them
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from batuta.contracts.contract import PROJECT_FOLDER, Contracts
+from batuta.contracts.taking import Taken, take
 
 
 def applied_folder(home: Path) -> Path:
@@ -17,21 +18,11 @@ def applied_folder(home: Path) -> Path:
     return home / "contracts"
 
 
-def apply_contracts(project: Path, home: Path) -> tuple[str, ...]:
-    """Put a project's contracts in force; gives `name/version` of each.
-
-    Each file is replaced whole, so a reader sees the old or the new one.
-    """
-    applied: list[str] = []
-    for source in sorted((project / PROJECT_FOLDER).glob("*/*.json")):
-        name = source.relative_to(project / PROJECT_FOLDER)
-        target = applied_folder(home) / PROJECT_FOLDER / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = target.with_name(f".{target.name}.new")
-        shutil.copyfile(source, fresh)
-        fresh.replace(target)
-        applied.append(str(name.with_suffix("")))
-    return tuple(applied)
+def apply_contracts(project: Path, home: Path) -> Mapping[str, Taken]:
+    """Put a project's contracts in force; what that changed, by `name/version`."""
+    own, target = project / PROJECT_FOLDER, applied_folder(home) / PROJECT_FOLDER
+    names = [source.relative_to(own) for source in sorted(own.glob("*/*.json"))]
+    return {name.with_suffix("").as_posix(): take(own / name, target / name) for name in names}
 
 
 def contracts_in_force(home: Path) -> Contracts:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from batuta.contracts.taking import Taken, take
 from batuta.errors import BatutaError
 from batuta.manifests.problems import FieldPath, Position, Problem, dotted
 from batuta.quality.contract import ENFORCED, Breaking, DataContract, Field, is_version, version_key
@@ -137,15 +137,10 @@ def applied_folder(home: Path) -> Path:
     return home / "contracts" / "data"
 
 
-def apply_contracts(project: Path, home: Path) -> tuple[str, ...]:
-    """Put a project's data contracts in force, each file whole; the names of the files."""
+def apply_contracts(project: Path, home: Path) -> Mapping[str, Taken]:
+    """Put a project's data contracts in force; what that changed, by name of the file."""
     target = applied_folder(home)
-    for source in contract_files(project / PROJECT_FOLDER):
-        target.mkdir(parents=True, exist_ok=True)
-        fresh = target / f".{source.name}.new"
-        shutil.copyfile(source, fresh)
-        fresh.replace(target / source.name)
-    return tuple(file.name for file in contract_files(project / PROJECT_FOLDER))
+    return {file.name: take(file, target / file.name) for file in contract_files(project / PROJECT_FOLDER)}
 
 
 def enforced(contracts: Sequence[DataContract]) -> tuple[DataContract, ...]:

@@ -76,7 +76,11 @@ def _print(applied: Applied, reload: Reload) -> None:
     changed = [change for change in applied.changes if change.action != "unchanged"]
     for change in changed:
         click.echo(f"{change.action:<8} {change.kind} {change.name} (version {change.version})")
-    click.echo(f"{len(changed) or 'nothing'} changed, {len(applied.changes) - len(changed)} unchanged")
+    contracts = [change for change in applied.contracts if change.action != "unchanged"]
+    for change in contracts:
+        click.echo(f"{change.action:<8} {change.kind} {change.name}")
+    count, all_ = len(changed) + len(contracts), len(applied.changes) + len(applied.contracts)
+    click.echo(f"{count or 'nothing'} changed, {all_ - count} unchanged")
     click.echo(f"bundle {applied.graph.digest[:12]} in {applied.bundle}")
     click.echo(_RELOADED.get(reload.state) or f"Dagster could not read the new bundle: {reload.reason}")
 
@@ -87,6 +91,7 @@ def _document(applied: Applied, reload: Reload) -> dict[str, object]:
             {"action": c.action, "kind": c.kind, "name": c.name, "version": c.version}
             for c in applied.changes
         ],
+        "contracts": [{"action": c.action, "kind": c.kind, "name": c.name} for c in applied.contracts],
         "digest": applied.graph.digest,
         "bundle": str(applied.bundle),
         "dagster": reload.state,

@@ -64,8 +64,8 @@ def apply_manifests(settings: Settings, url: str, progress: Progress) -> Compile
             now=datetime.now(UTC),
             project=checked.project,
         )
-    changed = sum(change.action != "unchanged" for change in applied.changes)
-    progress(f"manifests: {changed or 'nothing'} changed")
+    changed = sum(change.action != "unchanged" for change in (*applied.changes, *applied.contracts))
+    progress(f"manifests and contracts: {changed or 'nothing'} changed")
     if changed:
         reload_code_location(settings.dagster_port)
     return applied.graph

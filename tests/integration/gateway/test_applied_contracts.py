@@ -30,7 +30,8 @@ def test_a_projects_contract_is_in_force_only_once_applied(tmp_path: Path):
     project, home = _project(tmp_path / "project", 1), tmp_path / "home"
     with pytest.raises(NoContract):
         contracts_in_force(home).get("com.example.deal.won")
-    assert apply_contracts(project, home) == ("com.example.deal.won/1",)
+    assert apply_contracts(project, home) == {"com.example.deal.won/1": "created"}
+    assert apply_contracts(project, home) == {"com.example.deal.won/1": "unchanged"}
     assert contracts_in_force(home).for_type("com.example.deal.won").version == "1"
 
 

@@ -113,6 +113,34 @@ def test_apply_prints_what_changed_and_the_registry_shows_it(batuta: Run, tmp_pa
     assert "Agent nobody is not registered" in err
 
 
+def test_apply_tells_of_contracts_that_come_into_force(batuta: Run, tmp_path: Path) -> None:
+    for folder in ("agents", "products", "pipelines"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "products" / "shop.yaml").write_text(
+        "apiVersion: batuta.avila.inc/v1\nkind: Product\nmetadata: {name: shop}\n"
+        "spec: {datasets: [orders], kpis: [LTV], owners: [vox]}\n"
+        "---\napiVersion: batuta.avila.inc/v1\nkind: Agent\nmetadata: {name: vox}\n"
+        "spec: {skills: [vox.crm.playbook]}\n"
+    )
+    contract = tmp_path / "schemas" / "events" / "com.example.deal.won" / "1.json"
+    contract.parent.mkdir(parents=True)
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "additionalProperties": {"type": "string"},
+    }
+    contract.write_text(json.dumps(schema))
+
+    assert "created  EventContract com.example.deal.won/1" in batuta("apply", tmp_path)[1]
+    assert "nothing changed" in batuta("apply", tmp_path)[1]
+
+    contract.write_text(json.dumps(schema | {"title": "Deal"}))
+    assert "updated  EventContract com.example.deal.won/1\n1 changed" in batuta("apply", tmp_path)[1]
+    assert json.loads(batuta("apply", tmp_path, "--json")[1])["contracts"] == [
+        {"action": "unchanged", "kind": "EventContract", "name": "com.example.deal.won/1"}
+    ]
+
+
 def test_apply_refuses_errors_and_empty_folders(batuta: Run, tmp_path: Path) -> None:
     code, _, err = batuta("apply", FIXTURES / "broken_manifests")
     assert code == 1

@@ -36,11 +36,11 @@ def test_validate_says_where_a_projects_contract_does_not_fit_what_dbt_builds(pr
 def test_an_applied_contract_is_in_force_beside_the_shipped_ones(project: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     before = {c.name for c in enforced(in_force(PROJECT, home))}
-    assert apply_contracts(project, home) == (OWN.name,)
+    assert apply_contracts(project, home) == {OWN.name: "created"}
     assert {c.name for c in enforced(in_force(PROJECT, home))} == before | {"accounting_orders"}
     retired = (project / OWN).read_text("utf-8").replace("status: active", "status: retired")
     (project / OWN).write_text(retired, "utf-8")
-    apply_contracts(project, home)
+    assert apply_contracts(project, home) == {OWN.name: "updated"}
     assert {c.name for c in enforced(in_force(PROJECT, home))} == before
 
 
