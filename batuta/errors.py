@@ -17,7 +17,9 @@ class BatutaError(Exception):
     @property
     def sentence(self) -> str:
         """What is wrong and how to mend it, on one line."""
-        return f"{self.message.rstrip('.')}. {self.hint}" if self.hint else self.message
+        if not self.hint:
+            return self.message
+        return f"{self.message.rstrip('.')}{';' if self.hint[0].islower() else '.'} {self.hint}"
 
 
 class UsageError(BatutaError):

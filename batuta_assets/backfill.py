@@ -23,7 +23,7 @@ from batuta_assets.runtime import Runtime
 from batuta_assets.sources import ACCOUNTS
 from sensors import run_tags
 from sensors.connectors import CONNECTORS
-from sensors.connectors.pulling import Gone, RateLimited, Unauthorized, Window
+from sensors.connectors.pulling import Permanent, RateLimited, Window
 from sensors.ears import Ears
 from sensors.pull.accounts import BoundAccount
 from sensors.pull.positions import backfill_consumer
@@ -139,7 +139,7 @@ def chosen(connector: str, product: str, account: str | None, ears: Ears) -> tup
     found = ears.accounts(connector)
     unready = [u for u in found.unready if u.key[0] == product and account in (None, u.key[2])]
     if unready:
-        said = "; ".join(" ".join(filter(None, (u.problem, u.hint))) for u in unready)
+        said = " ".join(u.sentence for u in unready)
         raise dg.Failure(description=said, allow_retries=False)
     ready = tuple(b for b in found.ready if b.key[0] == product and account in (None, b.key[2]))
     if not ready and account:
@@ -165,7 +165,7 @@ def fetch_window(
 
     Raises:
         dg.RetryRequested: the vendor wants to be left alone, or somebody else is at it.
-        dg.Failure: the vendor did not give it; retried unless the account is refused or gone.
+        dg.Failure: the vendor did not give it; retried unless only a person can mend it.
     """
     from sensors.pull.run import backfill_account
 
@@ -211,10 +211,11 @@ def progress_line(name: str, counts: LandingCounts) -> str:
 
 
 def _stopped(name: str, problem: BatutaError, now: datetime) -> Exception:
-    said = " ".join(filter(None, (f"{name}: {problem.message}", problem.hint)))
     if isinstance(problem, RateLimited):
         wait = (problem.until - now).total_seconds()
         return dg.RetryRequested(
             max_retries=50, seconds_to_wait=min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, wait))
         )
-    return dg.Failure(description=said, allow_retries=not isinstance(problem, Unauthorized | Gone))
+    return dg.Failure(
+        description=f"{name}: {problem.sentence}", allow_retries=not isinstance(problem, Permanent)
+    )

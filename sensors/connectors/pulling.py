@@ -31,11 +31,15 @@ class SourceFailed(BatutaError):
     """The vendor did not give what was asked for; the message says what to do, and holds no personal data."""
 
 
-class Unauthorized(SourceFailed):
+class Permanent(SourceFailed):
+    """A fault that stays until a person mends the manifest, the credentials or the account; trying again is no use."""
+
+
+class Unauthorized(Permanent):
     """The vendor refuses the account's credentials."""
 
 
-class Gone(SourceFailed):
+class Gone(Permanent):
     """The account is no more (app uninstalled, repository deleted); polling it stops until it is applied anew."""
 
 

@@ -10,7 +10,7 @@ from sensors.connectors.email.graph_mail import Mailbox
 from sensors.connectors.email.settings import ALL
 from sensors.connectors.graph.client import document
 from sensors.connectors.graph.paging import Chain, Circular
-from sensors.connectors.pulling import Item, SourceFailed
+from sensors.connectors.pulling import Item, Permanent
 from sensors.connectors.reading import JsonObject, text_at
 
 PARENT: Final = "mail folders"
@@ -87,7 +87,7 @@ class Folders:
         """Those there are now and that settings name, with their roles.
 
         Raises:
-            SourceFailed: there is none of them.
+            Permanent: there is none of them.
         """
         roles = self._roles()
         found = [Folder(id, name, roles.get(id, "other")) for id, name in self._all()]
@@ -96,7 +96,7 @@ class Folders:
             names = {name.casefold() for name in wanted}
             found = [f for f in found if f.name.casefold() in names or f.role in names]
         if not found:
-            raise SourceFailed(
+            raise Permanent(
                 "none of the folders that settings name is in the mailbox",
                 hint="Correct settings.folders; folders: all reads every folder.",
             )

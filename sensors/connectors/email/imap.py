@@ -34,7 +34,7 @@ from sensors.connectors.email.imap_answers import (
 )
 from sensors.connectors.email.settings import EmailSettings
 from sensors.connectors.email.uids import UidSet
-from sensors.connectors.pulling import RateLimited, SourceFailed, Unauthorized
+from sensors.connectors.pulling import Permanent, RateLimited, SourceFailed, Unauthorized
 
 TIMEOUT_S: Final = 60.0
 GLANCE_S: Final = 1.0
@@ -246,7 +246,7 @@ class Session:
         way, secret = login
         capabilities = self._ask_capabilities()
         if way == "password" and "LOGINDISABLED" in capabilities and "AUTH=PLAIN" not in capabilities:
-            raise SourceFailed(
+            raise Permanent(
                 f"{self.host} takes no password on this connection",
                 hint="Set tls to ssl or starttls, or auth to xoauth2.",
             )

@@ -27,6 +27,7 @@ from sensors.connectors.pulling import (
     Forgotten,
     ItemChange,
     Page,
+    Permanent,
     SourceFailed,
     Tools,
 )
@@ -100,7 +101,7 @@ class _Poll:
         beliefs = {item.state["name"]: Belief.of(item) for item in self.tools.known.children(FOLDERS)}
         known = {name: belief for name, belief in beliefs.items() if belief.epoch == self.epoch}
         if not wanted and not known:
-            raise SourceFailed(
+            raise Permanent(
                 f"none of the folders that settings name is at {self.settings.host}",
                 hint="Correct settings.folders; folders: all reads every folder.",
             )

@@ -28,6 +28,7 @@ from sensors.connectors.pulling import (
     Account,
     OutOfTime,
     Page,
+    Permanent,
     RateLimited,
     SourceFailed,
     Subscription,
@@ -197,7 +198,7 @@ def _by_update(api: Api, name: str, window: Window) -> Iterator[list[Record]]:
             return
         last = parse_time(items[-1]["updated_at"])
         since, page = (last, 1) if last > since else (since, page + 1)
-    raise SourceFailed(f"more than {MOST_PAGES} pages of issues", hint="backfill in smaller windows")
+    raise Permanent(f"more than {MOST_PAGES} pages of issues", hint="backfill in smaller windows")
 
 
 def _pulls_by_update(api: Api, name: str, window: Window) -> Iterator[list[Record]]:

@@ -13,7 +13,7 @@ import orjson
 from batuta.landing.model import Delivery
 from sensors.connectors.answers import object_of, objects_of
 from sensors.connectors.github import ENTERPRISE_HOST, EVENT, RECORD, Settings
-from sensors.connectors.pulling import Account, Answer, Gone, SourceFailed, Tools
+from sensors.connectors.pulling import Account, Answer, Gone, Permanent, SourceFailed, Tools
 
 PAGE: Final = 100
 MOST_PAGES: Final = 1000
@@ -46,7 +46,7 @@ class Api:
         """One answer; `path` begins with / or is a whole address that GitHub gave."""
         url = path if path.startswith("http") else f"{self._root}{path}"
         if not url.startswith(f"{self._root}/"):
-            raise SourceFailed("GitHub names a next page at another address", hint="check settings.apiUrl")
+            raise Permanent("GitHub names a next page at another address", hint="check settings.apiUrl")
         headers = headers_of(self.account) | options.pop("headers", {})
         return self.tools.calls.request("GET", url, headers=headers, params=params, **options)
 
@@ -63,13 +63,13 @@ class Api:
                 raise SourceFailed("GitHub's pages go in a circle; the next poll begins again")
             seen.add(follows)
             answer = self.get(follows)
-        raise SourceFailed(f"a list of more than {MOST_PAGES} pages", hint="backfill it in smaller windows")
+        raise Permanent(f"a list of more than {MOST_PAGES} pages", hint="backfill it in smaller windows")
 
     def repositories(self) -> list[Record]:
         """The account's repositories, each with its default branch."""
         named = (self.account.name or "").strip("/")
         if not named:
-            raise SourceFailed(
+            raise Permanent(
                 "the account is missing", hint="name an owner or a repository in spec.connectors[].account"
             )
         if "/" in named:
@@ -83,9 +83,7 @@ class Api:
     def _repository(self, name: str) -> Record:
         answer = self.get(f"/repos/{name}", expect=(200, 301, 404, 410, 451))
         if answer.status == 301:
-            raise SourceFailed(
-                f"{name} has been renamed or moved", hint="write its present name as the account"
-            )
+            raise Permanent(f"{name} has been renamed or moved", hint="write its present name as the account")
         if answer.status != 200:
             raise Gone(
                 f"{name} is not there, or the token may not see it", hint="check the name and the token"

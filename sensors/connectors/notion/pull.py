@@ -18,7 +18,7 @@ from batuta.events.event import format_time, parse_time
 from batuta.landing.model import Delivery
 from sensors.connectors.notion import CHANGE
 from sensors.connectors.notion.rest import Api, NotShown, Record, digest, limits, title_of, values_of
-from sensors.connectors.pulling import Account, Item, Page, SourceFailed, Subscription, Tools, Window
+from sensors.connectors.pulling import Account, Item, Page, Permanent, Subscription, Tools, Window
 
 __all__ = ["audit", "backfill", "limits", "poll"]
 
@@ -51,7 +51,7 @@ def poll(account: Account, position: Any, tools: Tools) -> Iterator[Page]:
             hidden.append(source)
     yield from _scan(pages, place, tools)
     if hidden:
-        raise SourceFailed(
+        raise Permanent(
             f"Notion does not show the integration {', '.join(hidden)} of settings.dataSources",
             hint="Share it with the integration again, or take it out. Everything else was read.",
         )

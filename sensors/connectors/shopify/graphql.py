@@ -16,6 +16,7 @@ from sensors.connectors.pulling import (
     Account,
     Answer,
     Gone,
+    Permanent,
     RateLimited,
     SourceFailed,
     Tools,
@@ -201,12 +202,12 @@ def shop_of(account: Account) -> str:
     """The shop an account is.
 
     Raises:
-        SourceFailed: neither its settings nor its name say so.
+        Permanent: neither its settings nor its name say so.
     """
     settings = account.settings
     named = (settings.shop if isinstance(settings, Settings) else None) or account.name
     if not named:
-        raise SourceFailed(
+        raise Permanent(
             "the account does not say which shop it is",
             hint="Set settings.shop to name.myshopify.com in the product's manifest.",
         )
@@ -228,7 +229,7 @@ def _refusal(errors: list[JsonObject], codes: set[str], version: str) -> SourceF
     if any("cursor" in str(error.get("message", "")).lower() for error in errors):
         return BadCursor("Shopify does not know its own cursor any more")
     if codes & {"undefinedField", "argumentNotAccepted", "missingRequiredArguments"}:
-        return SourceFailed(
+        return Permanent(
             f"Shopify's API version {version} does not know a field we ask for",
             hint="Set settings.apiVersion to one that docs/connectors/shopify.md names.",
         )

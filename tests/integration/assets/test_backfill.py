@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from batuta.keys import create_keys
+from batuta.manifests.models import ConnectorBinding
 from batuta.settings import Settings, get_settings
 from batuta.warehouse.connection import connect
 from batuta_assets.backfill import backfill_jobs, month_window, months, product_months
@@ -45,9 +46,14 @@ def installation(database_url: str, monkeypatch: pytest.MonkeyPatch, settings: S
 
 
 def run(
-    vendor: GitHub, instance: dg.DagsterInstance, partition: str = MARCH, **config: Any
+    vendor: GitHub,
+    instance: dg.DagsterInstance,
+    partition: str = MARCH,
+    *,
+    binding: ConnectorBinding | None = None,
+    **config: Any,
 ) -> dg.ExecuteInProcessResult:
-    jobs = {job.name: job for job in backfill_jobs(bound({"arcsat": [repository(vendor)]}))}
+    jobs = {job.name: job for job in backfill_jobs(bound({"arcsat": [binding or repository(vendor)]}))}
     return jobs["backfill_github"].execute_in_process(
         instance=instance,
         partition_key=partition,
@@ -101,6 +107,18 @@ def test_refused_credentials_fail_at_once_with_a_sentence(
     result = run(vendor, instance)
     assert not result.success
     assert "refuses the credentials" in failure(result)
+    assert not [e for e in result.all_events if e.event_type == dg.DagsterEventType.STEP_UP_FOR_RETRY]
+
+
+def test_a_fault_of_the_manifest_fails_at_once_with_what_is_wrong_and_what_to_do(
+    vendor: GitHub, instance: dg.DagsterInstance, installation: Settings
+) -> None:
+    nameless = repository(vendor).model_copy(update={"account": None})
+    result = run(vendor, instance, binding=nameless)
+    assert not result.success
+    assert failure(result).endswith(
+        "the account is missing; name an owner or a repository in spec.connectors[].account"
+    )
     assert not [e for e in result.all_events if e.event_type == dg.DagsterEventType.STEP_UP_FOR_RETRY]
 
 
