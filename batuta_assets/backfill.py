@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from batuta.counting import counted
 from batuta.errors import BatutaError
 from batuta.landing.cursors import move_cursor
 from batuta.landing.model import LandingCounts
@@ -95,7 +96,7 @@ def _job(connector: str, kind: str, graph: CompiledGraph) -> dg.JobDefinition:
         yield dg.AssetObservation(
             asset_key=[connector, ACCOUNTS],
             partition=product,
-            description=f"{keys['month'][:7]} is backfilled from {len(bounds)} accounts",
+            description=f"{keys['month'][:7]} is backfilled from {counted(len(bounds), 'account')}",
             metadata={**counts, "window": f"{window.start:%Y-%m-%d} to {window.end:%Y-%m-%d}"},
         )
         yield dg.Output(None, metadata=counts)

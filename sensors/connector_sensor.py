@@ -15,6 +15,7 @@ from typing import Any, Final
 import dagster as dg
 import psycopg
 
+from batuta.counting import counted
 from batuta.errors import BatutaError
 from batuta.events.types import datasets
 from sensors.ears import Ears, bound_accounts, read_standing, tasks
@@ -178,11 +179,11 @@ def _label(name: CheckName) -> str:
 def summary(connector: str, tick: Tick, said: int) -> str:
     """What the tick did, for the list of ticks; a connector's sensor never asks for a run."""
     rows = sum(item.rows for item in tick.news.landed)
-    news = f"{rows} events landed" if rows else f"nothing new from {connector}"
+    news = f"{counted(rows, 'event')} landed" if rows else f"nothing new from {connector}"
     parts = [
-        f"{len(tick.attempts)} calls" if tick.attempts else "",
+        counted(len(tick.attempts), "call") if tick.attempts else "",
         f"{news}, up to batch {tick.news.position}",
-        f"{said} checks have something to say" if said else "",
+        f"{counted(said, 'check')} with something to say" if said else "",
         *tick.unready,
     ]
     return "; ".join(part for part in parts if part)
@@ -193,7 +194,7 @@ def materialization(connector: str, item: Landed) -> dg.AssetMaterialization:
     return dg.AssetMaterialization(
         asset_key=[connector, item.dataset],
         partition=item.product,
-        description=f"{item.rows} events landed, up to batch {item.batch}",
+        description=f"{counted(item.rows, 'event')} landed, up to batch {item.batch}",
         metadata={
             "dagster/partition_row_count": item.rows_total,
             "new_events": item.rows,

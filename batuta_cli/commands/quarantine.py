@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import click
 
+from batuta.counting import counted
 from batuta.errors import UsageError
 from batuta.keys import KeyRing
 from batuta.landing.land import Landing
@@ -46,7 +47,7 @@ def list_held(product: str | None, connector: str | None, *, every: bool, limit:
     if not found:
         click.echo("Nothing is in quarantine.")
     for item in found:
-        times = f"{item.attempts} attempt{'s' if item.attempts != 1 else ''}"
+        times = counted(item.attempts, "attempt")
         state = "" if item.state == "held" else f" [{item.state}]"
         where = f"{item.product} {item.connector}"
         click.echo(f"{item.id}  {item.received_at:%Y-%m-%d %H:%M}  {where}  {times}{state}")

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import psycopg
 
+from batuta.counting import counted
 from sensors.liveness.verdict import Bound, Cell, Verdict, keys, moment, nothing_to_check
 
 AUDIT_EVERY: Final = timedelta(hours=1)
@@ -75,9 +76,10 @@ def subscriptions(
             findings.append(f"{account.name}: its push channels have never been looked at.")
         elif seen < now - UNSEEN:
             findings.append(f"{account.name}: its push channels were last looked at {moment(seen)}.")
-    good = f"{len(channels)} push channels of {len(audits)} accounts stand."
+    accounts = counted(len(audits), "account")
+    good = f"All is well with {counted(len(channels), 'push channel')} of {accounts}."
     if not channels:
-        good = f"The vendor knows no push channel of ours for {len(audits)} accounts; they are polled."
+        good = f"The vendor knows no push channel of ours for {accounts}, polled instead."
     return Verdict(tuple(findings), good, tuple(_row(names[c.product, c.account], c) for c in channels))
 
 

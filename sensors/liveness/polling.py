@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import psycopg
 
+from batuta.counting import counted
 from sensors.liveness.verdict import Bound, Cell, Verdict, keys, moment, nothing_to_check
 
 FAILURES: Final = 3
@@ -62,7 +63,7 @@ def polling(bound: Sequence[Bound], polled: Sequence[Polled], now: datetime) -> 
             )
         elif (wrong := _wrong(state, now)) is not None:
             findings.append(f"{account.name} {wrong}.")
-    good = f"{len(fetching)} accounts are polled."
+    good = f"Nothing keeps {counted(len(fetching), 'account')} from being polled."
     evidence = tuple(_row(account, states.get((account.product, account.account))) for account in fetching)
     return Verdict(tuple(findings), good, evidence, tuple(notes))
 

@@ -26,6 +26,7 @@ SEEN = {("arcsat", "loja.example.com"): NOW - MINUTE}
 def test_an_account_that_is_polled_passes_and_is_shown() -> None:
     verdict = polling([SHOP], [WELL], NOW)
     assert verdict.passed
+    assert verdict.text == "Nothing keeps 1 account from being polled."
     assert [row["account"] for row in verdict.evidence] == ["arcsat/loja.example.com"]
 
 
@@ -90,7 +91,9 @@ def test_without_accounts_there_is_nothing_to_check_and_it_says_so() -> None:
 @pytest.mark.parametrize("state", ["active", "created", "renewed"])
 def test_a_channel_that_stands_passes(state: str) -> None:
     far = replace(ACTIVE, state=state, expires_at=NOW + timedelta(days=2))
-    assert subscriptions([SHOP], [far], SEEN, NOW).passed
+    verdict = subscriptions([SHOP], [far], SEEN, NOW)
+    assert verdict.passed
+    assert verdict.text == "All is well with 1 push channel of 1 account."
 
 
 @pytest.mark.parametrize("state", ["missing", "failing", "disabled"])
