@@ -7,36 +7,35 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import date
 
 import click
 
 from batuta.landing.model import LandingCounts
 from batuta.settings import get_settings
 from batuta.warehouse.database import ensure_database
+from batuta_cli.days import DAY
 from batuta_cli.fetching import Fetched, backfill_now, chosen_accounts
 from batuta_cli.progress import steps
 from sensors.connectors.pulling import Window
 from sensors.pull.means import Means
 from sensors.pull.windows import monthly_windows
 
-_day = click.DateTime(formats=["%Y-%m-%d"])
-
 
 @click.command()
 @click.argument("connector")
 @click.option("--product", required=True, help="The product whose account it is.")
 @click.option("--account", help="The account, where the product has several; without it, all of them.")
-@click.option("--from", "first", type=_day, required=True, help="First day, in the product's zone.")
-@click.option("--to", "last", type=_day, required=True, help="Last day, included.")
+@click.option("--from", "first", type=DAY, required=True, help="First day, in the product's zone.")
+@click.option("--to", "last", type=DAY, required=True, help="Last day, included.")
 @click.option("--again", is_flag=True, help="Also months that are done already.")
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON line.")
 def backfill(
     connector: str,
     product: str,
     account: str | None,
-    first: datetime,
-    last: datetime,
+    first: date,
+    last: date,
     *,
     again: bool,
     as_json: bool,
@@ -47,7 +46,7 @@ def backfill(
     """
     settings = get_settings()
     bounds, unready = chosen_accounts(settings, product, connector, account)
-    months = monthly_windows(first.date(), last.date(), bounds[0].timezone)
+    months = monthly_windows(first, last, bounds[0].timezone)
     total = Fetched()
     url = ensure_database(settings, steps())
     with (

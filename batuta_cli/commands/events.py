@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import click
@@ -17,6 +17,7 @@ from batuta.settings import get_settings
 from batuta.warehouse.connection import Connection, connect
 from batuta.warehouse.database import ensure_database
 from batuta_agents.sigma.evidence import events_of_kpi
+from batuta_cli.days import DAY
 from batuta_cli.progress import steps
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one event a line.")
@@ -39,7 +40,7 @@ def events() -> None:
 @click.option("--run", "run_id", help="Those that triggered this Dagster run.")
 @click.option("--fact", "fact_id", help="Those this number of a report was computed from.")
 @click.option("--kpi", help="Those behind this KPI's value; with --product and --as-of.")
-@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="The business day of the KPI's value.")
+@click.option("--as-of", type=DAY, help="The business day of the KPI's value.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @_json_option
 def list_events(
@@ -48,7 +49,7 @@ def list_events(
     run_id: str | None,
     fact_id: str | None,
     kpi: str | None,
-    as_of: datetime | None,
+    as_of: date | None,
     *,
     limit: int,
     as_json: bool,
@@ -65,7 +66,7 @@ def list_events(
             _show_behind(_behind(conn, fact_id), limit, as_json=as_json)
             return
         if product is not None and kpi is not None and as_of is not None:
-            behind = FactEvents(events_of_kpi(conn, product, kpi, [as_of.date()]), None)
+            behind = FactEvents(events_of_kpi(conn, product, kpi, [as_of]), None)
             _show_behind(behind, limit, as_json=as_json)
             return
         if run_id is not None:

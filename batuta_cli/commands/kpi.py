@@ -27,6 +27,7 @@ from batuta.reports.formats import moment, short_date
 from batuta.settings import get_settings
 from batuta.warehouse.connection import connect
 from batuta.warehouse.database import ensure_database
+from batuta_cli.days import DAY
 from batuta_cli.progress import steps
 
 WORDS = {
@@ -65,14 +66,14 @@ class NoProducts(BatutaError):
 @click.option("--product", "names", multiple=True, help="Only this product; may be given several times.")
 @click.option(
     "--as-of",
-    type=click.DateTime(["%Y-%m-%d"]),
+    type=DAY,
     help="The last day to take in; by default the last day that has figures.",
 )
 @click.option("--platform", is_flag=True, help="KPIs about BATUTA itself, as of their last refresh.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def kpi(
-    context: click.Context, names: tuple[str, ...], as_of: datetime | None, *, platform: bool, as_json: bool
+    context: click.Context, names: tuple[str, ...], as_of: date | None, *, platform: bool, as_json: bool
 ) -> None:
     """Current KPI values with unit, window, as-of day and freshness.
 
@@ -81,13 +82,12 @@ def kpi(
     """
     if context.invoked_subcommand is not None:
         return
-    day = as_of.date() if as_of else None
     if platform:
-        _platform(names, day, as_json=as_json)
+        _platform(names, as_of, as_json=as_json)
         return
     with connect(ensure_database(get_settings(), steps()), "reader") as conn:
         chosen = _choose(products(conn), names)
-        found = [(product, current_kpis(conn, product.name, day)) for product in chosen]
+        found = [(product, current_kpis(conn, product.name, as_of)) for product in chosen]
     if as_json:
         click.echo(json.dumps([_document(product, values) for product, values in found], ensure_ascii=False))
         return
@@ -99,12 +99,12 @@ def kpi(
 @click.option("--product", required=True, help="The product whose customers are meant.")
 @click.option(
     "--as-of",
-    type=click.DateTime(["%Y-%m-%d"]),
+    type=DAY,
     required=True,
     help="The last day whose purchases are taken in.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def predict(product: str, as_of: datetime, *, as_json: bool) -> None:
+def predict(product: str, as_of: date, *, as_json: bool) -> None:
     """Predict what a product's customers will bring, and keep it.
 
     From the marts as they are; Dagster does the same after a refresh. The horizon is BATUTA_LTV_HORIZON_DAYS.
@@ -117,7 +117,7 @@ def predict(product: str, as_of: datetime, *, as_json: bool) -> None:
     opened = partial(connect, ensure_database(settings, steps()))
     with opened("reader") as conn:
         form = _choose(products(conn), [product])[0]
-    made = predict_and_store(opened, product, as_of.date(), datetime.now(UTC), outlook)
+    made = predict_and_store(opened, product, as_of, datetime.now(UTC), outlook)
     if as_json:
         found = {name: _plain(value) for name, value in asdict(made).items() if name != "parameters"}
         click.echo(json.dumps(found | {"parameters": made.parameters}, ensure_ascii=False))

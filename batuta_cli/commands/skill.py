@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from batuta.errors import BatutaError, UsageError
+from batuta_cli.days import DAY
 
 if TYPE_CHECKING:
     import psycopg
@@ -85,7 +86,7 @@ def list_skills(*, as_json: bool) -> None:
 )
 @click.option(
     "--as-of",
-    type=click.DateTime(["%Y-%m-%d"]),
+    type=DAY,
     help="The business day to look at; by default the one its figures reach.",
 )
 @click.option(
@@ -93,7 +94,7 @@ def list_skills(*, as_json: bool) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def run(
-    name: str, product: str, given: str, as_of: datetime | None, roles: tuple[str, ...], *, as_json: bool
+    name: str, product: str, given: str, as_of: date | None, roles: tuple[str, ...], *, as_json: bool
 ) -> None:
     """Run the skill NAME once, on the facts of now, and record it."""
     from batuta.settings import get_settings
@@ -112,7 +113,7 @@ def run(
     request = SkillRequest(
         product=product,
         roles=roles or wanted.roles,
-        as_of=as_of.date() if as_of else form.as_of,
+        as_of=as_of or form.as_of,
         caller=OPERATOR,
         locale=form.locale,
         currency=form.currency,
