@@ -189,9 +189,9 @@ class _Writer:
         lines = self._allowed(node, str) + self._length(node, "minLength", "maxLength", "characters")
         if "pattern" in node.limits:
             pattern = self._constant("pattern", re.compile(_ecma(node.limits["pattern"])).search)
-            lines.append(
-                f"if not {pattern}(x): {_violation(node, 'does not have the form the contract asks for')}"
-            )
+            meaning = f" ({node.described})" if node.described else ""
+            message = f"does not have the form {node.limits['pattern']}{meaning}"
+            lines.append(f"if not {pattern}(x): {_violation(node, message)}")
         form = node.limits.get("format")
         if form == "date-time":
             message = "must be an RFC 3339 date and time with an offset"

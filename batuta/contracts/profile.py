@@ -62,6 +62,8 @@ class Node:
     others: Node | bool = True
     items: Node | None = None
     personal: Personal | None = None
+    described: str | None = None
+    """What the contract says of the place, or an example it gives; for messages."""
 
 
 class _Problems(list[str]):
@@ -120,6 +122,7 @@ class _Reader:
             others=self._others(schema, path, depth),
             items=self._items(schema, path, depth, types),
             personal=personal,
+            described=_described(schema),
         )
 
     def _wrong(self, path: str, message: str) -> None:
@@ -254,6 +257,13 @@ def personal_fields(node: Node) -> dict[str, Personal]:
 
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
+
+
+def _described(schema: Mapping[str, Any]) -> str | None:
+    description, examples = schema.get("description"), schema.get("examples")
+    if isinstance(description, str) and description:
+        return description.rstrip(".")
+    return f"as {examples[0]}" if isinstance(examples, list) and examples else None
 
 
 def _type_of(value: Any) -> str:

@@ -179,6 +179,24 @@ def test_a_violation_names_the_place_and_not_the_value(masker: Masker) -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({}, "code does not have the form ^[A-Z]{3}$"),
+        ({"description": "By ISO 4217."}, "code does not have the form ^[A-Z]{3}$ (By ISO 4217)"),
+        ({"examples": ["BRL"]}, "code does not have the form ^[A-Z]{3}$ (as BRL)"),
+    ],
+)
+def test_a_text_of_another_form_is_told_the_form_and_what_the_contract_says_of_it(
+    masker: Masker, said: dict[str, Any], expected: str
+) -> None:
+    form = {"type": "string", "pattern": "^[A-Z]{3}$"} | said
+    plan = plan_of({"type": "object", "properties": {"code": form}}, masker)
+    with pytest.raises(ContractViolation) as found:
+        plan.apply({"code": "real"})
+    assert str(found.value) == expected
+
+
 def test_a_whole_number_written_with_a_point_is_kept_as_an_integer(masker: Masker) -> None:
     masked, _ = plan_of(contract(n={"type": "integer"}), masker).apply({"n": 9.0})
     assert masked["n"] == 9
