@@ -182,7 +182,7 @@ class Preparation:
         except NoContract:
             raise Rejected(
                 "no_contract",
-                f"no contract governs events of type {event_type}; write one and replay",
+                f"no contract governs events of type {event_type}; write one, apply it and replay",
                 field="type",
             ) from None
         decision = self._policy.decide(product, event_type, contract)

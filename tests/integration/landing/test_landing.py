@@ -188,6 +188,7 @@ def test_an_event_type_without_contract_waits_in_quarantine(conn: Connection, la
     stranger = raw(orjson.dumps(orjson.loads(answer(1).body) | {"type": "com.nobody.knows"}))
     assert landing.land(conn, [stranger], parse, way="file") == LandingCounts(quarantined=1)
     assert one(conn, "select reason_code from batuta.quarantine") == "no_contract"
+    assert "write one, apply it and replay" in str(one(conn, "select reason from batuta.quarantine"))
 
 
 def test_a_defect_of_a_connector_costs_one_delivery_and_not_the_stream(
