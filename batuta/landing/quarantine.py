@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -80,6 +81,13 @@ class QuarantineEntry:
     last_attempt_at: datetime
     state: str
     replayed_batch: int | None
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong and where, on one line; most reasons name the field themselves."""
+        if self.field is None or re.search(rf"(?<!\w){re.escape(self.field)}(?!\w)", self.reason):
+            return self.reason
+        return f"{self.field}: {self.reason}"
 
 
 _ENTRY_COLUMNS: Final = """
@@ -163,6 +171,18 @@ def entry(conn: psycopg.Connection[Any], quarantine_id: str) -> QuarantineEntry:
             f"nothing in quarantine has the id {quarantine_id}", hint="See `batuta quarantine list`."
         )
     return found
+
+
+def not_replayed(conn: psycopg.Connection[Any], ids: list[str]) -> list[QuarantineEntry]:
+    """Of these rows those that could not be replayed so far, with their latest reason, in the order of receipt."""
+    with conn.cursor(row_factory=class_row(QuarantineEntry)) as cursor:
+        return cursor.execute(
+            f"""
+            select {_ENTRY_COLUMNS} from batuta.quarantine
+            where id::text = any(%s) and state <> 'replayed' order by received_at, id
+            """,
+            (ids,),
+        ).fetchall()
 
 
 def held_ids(conn: psycopg.Connection[Any], product: str | None = None) -> list[str]:

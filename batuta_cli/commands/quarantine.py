@@ -15,12 +15,14 @@ from batuta.errors import UsageError
 from batuta.keys import KeyRing
 from batuta.landing.land import Landing
 from batuta.landing.model import Parse
-from batuta.landing.quarantine import QuarantineEntry, discard, entries, entry, held_ids, unseal
+from batuta.landing.quarantine import QuarantineEntry, discard, entries, entry, held_ids, not_replayed, unseal
 from batuta.settings import Settings, get_settings
 from batuta.warehouse.connection import Connection, Role, connect
 from batuta.warehouse.database import ensure_database
 from batuta_cli.ingestion import Source, parse_for
 from batuta_cli.progress import steps
+
+SHOWN_REASONS = 20
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -51,7 +53,7 @@ def list_held(product: str | None, connector: str | None, *, every: bool, limit:
         state = "" if item.state == "held" else f" [{item.state}]"
         where = f"{item.product} {item.connector}"
         click.echo(f"{item.id}  {item.received_at:%Y-%m-%d %H:%M}  {where}  {times}{state}")
-        click.echo(f"    {item.reason_code}: {item.reason}")
+        click.echo(f"    {item.reason_code}: {item.sentence}")
 
 
 @quarantine.command()
@@ -90,8 +92,16 @@ def replay(ids: tuple[str, ...], *, every: bool, product: str | None, as_json: b
         chosen = _chosen(conn, ids, every=every, product=product)
         parses = _Parses(settings)
         counts = landing.replay(conn, chosen, parses.of, progress=None)
+        stayed = not_replayed(conn, chosen) if counts.quarantined else []
     document = dataclasses.asdict(counts)
-    click.echo(json.dumps(document) if as_json else "   ".join(f"{k} {v:,}" for k, v in document.items()))
+    if as_json:
+        click.echo(json.dumps(document | {"held": [_document(item) for item in stayed]}, ensure_ascii=False))
+        return 1 if counts.quarantined else 0
+    click.echo("   ".join(f"{k} {v:,}" for k, v in document.items()))
+    for item in stayed[:SHOWN_REASONS]:
+        click.echo(f"{item.id}  {item.reason_code}: {item.sentence}", err=True)
+    if len(stayed) > SHOWN_REASONS:
+        click.echo(f"... and {len(stayed) - SHOWN_REASONS} more; see `batuta quarantine list`", err=True)
     return 1 if counts.quarantined else 0
 
 

@@ -161,6 +161,26 @@ def test_what_was_held_for_its_signature_must_prove_it_to_be_replayed(batuta: Ca
     assert (code, json.loads(out)["landed"]) == (0, 1)
 
 
+def test_a_replay_that_fails_again_says_why(batuta: Call, tmp_path: Path) -> None:
+    batuta("ingest", "shopify", write(tmp_path, shopify(1, total_price="1,5")), "--product", "arcsat")
+    why = "contract: total_price does not have the form ^-?[0-9]{1,14}(\\.[0-9]{1,4})?$"
+    _, out, _ = batuta("quarantine", "list")
+    assert why in out
+    code, out, err = batuta("quarantine", "replay", "--all")
+    assert (code, "quarantined 1" in out, why in err) == (1, True, True)
+    _, out, _ = batuta("quarantine", "replay", "--all", "--json")
+    assert [item["field"] for item in json.loads(out)["held"]] == ["total_price"]
+
+
+def test_the_list_of_quarantine_names_the_field(batuta: Call, tmp_path: Path) -> None:
+    line = {
+        "headers": {"x-github-event": "pull_request", "x-github-delivery": "1"},
+        "body": json.dumps({"action": "opened", "repository": {"full_name": "a/b"}}),
+    }
+    batuta("ingest", "github", write(tmp_path, json.dumps(line)), "--product", "arcsat", "--trusted")
+    assert "identity: pull_request.number: is missing or no whole number" in batuta("quarantine", "list")[1]
+
+
 def test_content_of_quarantine_is_shown_on_request_only(batuta: Call, tmp_path: Path) -> None:
     batuta("ingest", "shopify", write(tmp_path, shopify(1, total_price=5)), "--product", "arcsat")
     _, out, _ = batuta("quarantine", "list", "--json")
