@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from batuta.errors import BatutaError, UsageError
 from batuta.landing.model import LandingCounts
 from batuta.manifests.bundle import bundle_path, read_bundle
+from batuta.manifests.graph import CompiledGraph, CompiledProduct
 from batuta.settings import Settings
 from sensors.connectors import connector as connector_named
 from sensors.connectors import fetches
@@ -52,9 +53,7 @@ def chosen_accounts(
     """
     speaker = connector_named(connector)
     graph = read_bundle(bundle_path(settings.home))
-    if graph.product(product) is None:
-        known = ", ".join(one.name for one in graph.products) or "none"
-        raise UsageError(f"no product {product} is applied; there are: {known}")
+    applied = product_named(graph, product)
     if not fetches(connector):
         raise UsageError(f"{connector} only sends: there is nothing to fetch")
     found = accounts(graph, settings).of(connector)
@@ -67,12 +66,42 @@ def chosen_accounts(
     if unready and not ready:
         raise BatutaError("; ".join(one.problem for one in unready), hint=unready[0].hint)
     if not ready:
-        named = f" {account}" if account else ""
-        raise BatutaError(
-            f"product {product} has no account{named} of {connector} to fetch from",
-            hint=f"Name its credentials under spec.connectors (see docs/connectors/{connector}.md), and apply.",
-        )
+        raise _nothing_meant(applied, connector, account)
     return ready, unready
+
+
+def product_named(graph: CompiledGraph, name: str) -> CompiledProduct:
+    """The product in force.
+
+    Raises:
+        UsageError: there is none of this name; the message lists those there are.
+    """
+    found = graph.product(name)
+    if found is None:
+        known = ", ".join(one.name for one in graph.products) or "none"
+        raise UsageError(f"no product {name} is applied; there are: {known}")
+    return found
+
+
+def account_names(product: CompiledProduct, connector: str) -> str:
+    """The product's accounts of a connector, for a message."""
+    names = [one.account or "(without a name)" for one in product.connectors if one.type == connector]
+    return ", ".join(names) or "none"
+
+
+def _nothing_meant(product: CompiledProduct, connector: str, account: str | None) -> BatutaError:
+    speaker = connector_named(connector)
+    bound = [one.account or "" for one in product.connectors if one.type == connector]
+    if account is not None and not any(speaker.same_account(name, account) for name in bound):
+        return UsageError(
+            f"product {product.name} has no account {account} of {connector}; "
+            f"there are: {account_names(product, connector)}"
+        )
+    named = f" {account}" if account else ""
+    return BatutaError(
+        f"product {product.name} has no account{named} of {connector} to fetch from",
+        hint=f"Name its credentials under spec.connectors (see docs/connectors/{connector}.md), and apply.",
+    )
 
 
 def poll_now(bound: BoundAccount, means: Means, *, told: Told | None = None) -> Fetched:

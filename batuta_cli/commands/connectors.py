@@ -17,8 +17,9 @@ from batuta.settings import Settings, get_settings
 from batuta.setup_windows import LONGEST_MINUTES, open_window
 from batuta.warehouse.connection import connect
 from batuta.warehouse.database import ensure_database
-from batuta_cli.fetching import STRETCH_S, chosen_accounts, poll_now
+from batuta_cli.fetching import STRETCH_S, account_names, chosen_accounts, poll_now, product_named
 from batuta_cli.progress import steps
+from sensors.connectors import CONNECTORS, learns
 from sensors.connectors import connector as connector_named
 from sensors.pull.accounts import Unready
 from sensors.pull.means import Means
@@ -115,13 +116,19 @@ def window(product: str, connector: str, account: str | None, *, minutes: int, a
     """Let a vendor choose an account's secret (Notion's verification token) within the next minutes."""
     settings = get_settings()
     connector_named(connector)
-    found = read_bundle(bundle_path(settings.home)).product(product)
-    names = [one.account for one in found.connectors if one.type == connector] if found is not None else []
+    found = product_named(read_bundle(bundle_path(settings.home)), product)
+    if not learns(connector):
+        learning = ", ".join(name for name in CONNECTORS if learns(name))
+        raise UsageError(
+            f"{connector} never chooses the secret it signs with, so no window is needed; connectors that do: "
+            f"{learning}"
+        )
+    names = [one.account for one in found.connectors if one.type == connector]
     if account is None and len(names) == 1:
         account = names[0]
     if account not in names:
         which = f" {account}" if account else ""
-        there = ", ".join(name or "(without a name)" for name in names) or "none"
+        there = account_names(found, connector)
         raise UsageError(f"product {product} has no account{which} of {connector}; there are: {there}")
     now = datetime.now(UTC)
     until = now + timedelta(minutes=minutes)

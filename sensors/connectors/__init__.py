@@ -67,6 +67,11 @@ def puller(name: str) -> Puller | None:
     return cast("Puller", import_module(f"{__name__}.{name}.pull")) if fetches(name) else None
 
 
+def learns(name: str) -> bool:
+    """Whether the vendor chooses the secret it signs with, and tells it in a set-up window."""
+    return getattr(CONNECTORS[name], "LEARNS", False)
+
+
 def files(name: str) -> ModuleType | None:
     """The module that reads the connector's own files (`MessageFiles` or `StateFiles`); None where it has none."""
     module = f"{__name__}.{name}.files"

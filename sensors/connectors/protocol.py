@@ -54,7 +54,10 @@ class Handshake(Protocol):
     """A connector whose vendor makes sure of an address before it uses it; offered beside `Connector`."""
 
     def handshake(self, asked: Asked, credentials: Mapping[str, bytes]) -> Reply | None:
-        """The answer to a handshake, None if the request is none. A `learned` secret counts in a set-up window only."""
+        """The answer to a handshake, None if the request is none. A `learned` secret counts in a set-up window only.
+
+        A connector that learns says so: `LEARNS = True`.
+        """
         ...
 
 

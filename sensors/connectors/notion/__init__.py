@@ -25,6 +25,7 @@ from sensors.connectors.reading import build, json_object, moment_at, object_at,
 
 NAME: Final = "notion"
 PUSH: Final = True
+LEARNS: Final = True
 BACKFILL: Final[Literal["window", "scan"]] = "window"
 MEDIA_TYPES: Final = frozenset({"application/json"})
 SIGNATURE: Final = "x-notion-signature"

@@ -116,7 +116,7 @@ def test_a_failing_account_says_why_and_the_command_fails(batuta: Call, vendor: 
     ("arguments", "code", "words"),
     [
         (("arcsat", "notion", "lost"), 1, "nowhere cannot be read"),
-        (("arcsat", "notion", "other"), 1, "has no account other of notion"),
+        (("arcsat", "notion", "other"), 2, "has no account other of notion; there are: avila, lost"),
         (("arcsat", "events"), 2, "events only sends"),
         (("arcsat", "notio"), 2, 'no connector "notio"'),
         (("arcsa", "notion"), 2, "no product arcsa is applied; there are: arcsat"),
@@ -222,3 +222,17 @@ def test_a_window_is_opened_for_an_account_that_is_there(batuta: Call) -> None:
     )
     code, _, err = batuta("connectors", "window", "arcsat", "notion")
     assert (code, "there are: avila, lost" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("arcsat", "events"), "no window is needed; connectors that do: notion"),
+        (("nope", "notion"), "no product nope is applied; there are: arcsat"),
+    ],
+)
+def test_a_window_that_nothing_would_come_through_is_refused(
+    batuta: Call, arguments: tuple[str, ...], words: str
+) -> None:
+    code, _, err = batuta("connectors", "window", *arguments)
+    assert (code, words in err) == (2, True), err
