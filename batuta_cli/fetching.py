@@ -22,6 +22,11 @@ from sensors.pull.run import Polled, backfill_account, forget_backfill, poll_acc
 STRETCH_S = 300.0
 LONGEST_REST_S = 900.0
 
+
+class Busy(BatutaError):
+    """Another process is fetching the same."""
+
+
 Told = Callable[[LandingCounts], None]
 
 
@@ -144,7 +149,7 @@ def _stretches(call: Callable[[float], Polled], fetched: Fetched, means: Means) 
     while True:
         polled = call(means.monotonic() + STRETCH_S)
         if polled.busy:
-            fetched.problem = BatutaError(
+            fetched.problem = Busy(
                 "another process is fetching the same now", hint="Let it finish, then try again."
             )
             return

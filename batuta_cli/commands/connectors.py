@@ -17,7 +17,7 @@ from batuta.settings import Settings, get_settings
 from batuta.setup_windows import LONGEST_MINUTES, open_window
 from batuta.warehouse.connection import connect
 from batuta.warehouse.database import ensure_database
-from batuta_cli.fetching import STRETCH_S, account_names, chosen_accounts, poll_now, product_named
+from batuta_cli.fetching import STRETCH_S, Busy, account_names, chosen_accounts, poll_now, product_named
 from batuta_cli.progress import steps
 from sensors.connectors import CONNECTORS, learns
 from sensors.connectors import connector as connector_named
@@ -69,7 +69,9 @@ def poll(product: str, connector: str, account: str | None, *, as_json: bool) ->
             document = {"account": bound.key[2], **counts, "notes": found.notes} | _problem(found.problem)
             click.echo(json.dumps(document, ensure_ascii=False))
             continue
-        click.echo(f"{_name(*bound.key)}   " + "   ".join(f"{k} {v:,}" for k, v in counts.items()))
+        idle = isinstance(found.problem, Busy) and not found.pages
+        told = "not fetched here" if idle else "   ".join(f"{k} {v:,}" for k, v in counts.items())
+        click.echo(f"{_name(*bound.key)}   {told}")
         for line in (*found.notes, *_sentences(found.problem)):
             click.echo(f"    {line}", err=True)
     return 1 if failed else 0

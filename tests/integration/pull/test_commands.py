@@ -101,6 +101,16 @@ def test_an_account_is_polled_and_shown(batuta: Call) -> None:
     assert "the source handed over 3, all accounted for" in out
 
 
+def test_an_account_that_is_being_polled_is_said_not_to_be_fetched_here(
+    batuta: Call, database_url: str
+) -> None:
+    with connect(database_url, "writer") as daemon:
+        daemon.execute("select pg_advisory_lock(hashtextextended('batuta arcsat poll:notion:avila', 0))")
+        code, out, err = batuta("connectors", "poll", "arcsat", "notion", "avila")
+    assert (code, out) == (1, "arcsat notion avila   not fetched here\n")
+    assert "another process is fetching the same now" in err
+
+
 def test_a_failing_account_says_why_and_the_command_fails(batuta: Call, vendor: Notion) -> None:
     vendor.fail_next(Fault(401))
     code, out, err = batuta("connectors", "poll", "arcsat", "notion", "avila")
