@@ -23,7 +23,7 @@ from batuta_assets.partitions import products
 from batuta_assets.runtime import Runtime
 from batuta_assets.sources import ACCOUNTS
 from sensors import run_tags
-from sensors.connectors import CONNECTORS
+from sensors.connectors import CONNECTORS, backfill_kind
 from sensors.connectors.pulling import Permanent, RateLimited, Window
 from sensors.ears import Ears
 from sensors.pull.accounts import BoundAccount
@@ -54,11 +54,6 @@ def backfill_jobs(graph: CompiledGraph) -> Iterator[dg.JobDefinition]:
         kind = backfill_kind(connector)
         if kind is not None:
             yield _job(connector, kind, graph)
-
-
-def backfill_kind(connector: str) -> str | None:
-    """`window` or `scan`; None where the vendor gives nothing of the past."""
-    return getattr(CONNECTORS[connector], "BACKFILL", None)
 
 
 def pool(connector: str) -> str:

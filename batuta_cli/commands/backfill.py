@@ -5,21 +5,27 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 
 import click
 
+from batuta.counting import counted
+from batuta.errors import UsageError
 from batuta.landing.model import LandingCounts
 from batuta.settings import get_settings
 from batuta.warehouse.database import ensure_database
 from batuta_cli.days import DAY
 from batuta_cli.fetching import Fetched, backfill_now, chosen_accounts
 from batuta_cli.progress import steps
+from sensors.connectors import backfill_kind
 from sensors.connectors.pulling import Window
 from sensors.pull.means import Means
-from sensors.pull.windows import monthly_windows
+from sensors.pull.windows import begun_windows, monthly_windows
+
+SECONDS_A_LINE = 10.0
 
 
 @click.command()
@@ -44,14 +50,16 @@ def backfill(
 
     What is there already is left out. Broken off, it goes on where it was; months that are done cost nothing.
     """
+    if backfill_kind(connector) is None:
+        raise UsageError(f"{connector} gives nothing of the past: there is nothing to backfill")
     settings = get_settings()
     bounds, unready = chosen_accounts(settings, product, connector, account)
-    months = monthly_windows(first, last, bounds[0].timezone)
+    months = begun_windows(monthly_windows(first, last, bounds[0].timezone), datetime.now(UTC))
     total = Fetched()
     url = ensure_database(settings, steps())
     with (
         closing(Means.open(settings, url, application="batuta backfill")) as means,
-        _bar(len(months) * len(bounds)) as (told, month_done),
+        _progress(len(months) * len(bounds)) as (told, month_done),
     ):
         for bound in bounds:
             found = backfill_now(bound, months, means, again=again, told=told, window_done=month_done)
@@ -79,13 +87,34 @@ def _show(total: Fetched, months: int, *, as_json: bool) -> None:
         click.echo(note, err=True)
 
 
+class _Lines:
+    """Says how far it is in lines, for who reads no bar: each month, and now and then within one."""
+
+    def __init__(self, months: int) -> None:
+        self._months = months
+        self._done = 0
+        self._show = steps()
+        self._told_at = time.monotonic()
+
+    def so_far(self, counts: LandingCounts) -> None:
+        if time.monotonic() - self._told_at >= SECONDS_A_LINE:
+            self._say(f"{counts.total:,} events of month {self._done + 1} of {self._months} so far")
+
+    def month_done(self, _: Window) -> None:
+        self._done += 1
+        self._say(f"{self._done} of {counted(self._months, 'month')} done")
+
+    def _say(self, message: str) -> None:
+        self._show(message)
+        self._told_at = time.monotonic()
+
+
 @contextmanager
-def _bar(
-    months: int,
-) -> Iterator[tuple[Callable[[LandingCounts], None] | None, Callable[[Window], None] | None]]:
-    """A bar over the months, with the events so far, on a terminal."""
+def _progress(months: int) -> Iterator[tuple[Callable[[LandingCounts], None], Callable[[Window], None]]]:
+    """A bar over the months with the events so far on a terminal, lines anywhere else."""
     if not sys.stderr.isatty():
-        yield None, None
+        lines = _Lines(months)
+        yield lines.so_far, lines.month_done
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn

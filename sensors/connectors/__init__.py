@@ -67,6 +67,15 @@ def puller(name: str) -> Puller | None:
     return cast("Puller", import_module(f"{__name__}.{name}.pull")) if fetches(name) else None
 
 
+def backfill_kind(name: str) -> str | None:
+    """`window` or `scan`; None where the vendor gives nothing of the past.
+
+    Raises:
+        UsageError: no such connector.
+    """
+    return getattr(connector(name), "BACKFILL", None)
+
+
 def learns(name: str) -> bool:
     """Whether the vendor chooses the secret it signs with, and tells it in a set-up window."""
     return getattr(CONNECTORS[name], "LEARNS", False)

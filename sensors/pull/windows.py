@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -25,6 +26,18 @@ def monthly_windows(first: date, last: date, timezone: str) -> tuple[Window, ...
     edges.append(last + timedelta(days=1))
     moments = [_begins(day, zone) for day in edges]
     return tuple(Window(start, end) for start, end in pairwise(moments))
+
+
+def begun_windows(windows: Sequence[Window], now: datetime) -> tuple[Window, ...]:
+    """Those that are not wholly in the future.
+
+    Raises:
+        UsageError: all of them are.
+    """
+    begun = tuple(window for window in windows if window.start <= now)
+    if not begun:
+        raise UsageError("these days are still to come: there is nothing to fetch yet")
+    return begun
 
 
 def _next_month(day: date) -> date:

@@ -175,8 +175,9 @@ def test_the_doctor_names_the_accounts_that_fail_or_are_refused(batuta: Call, da
 
 def test_a_backfill_fetches_the_months_that_are_missing_and_no_other(batuta: Call, database_url: str) -> None:
     days = ("--product", "arcsat", "--account", "avila", "--from", "2025-11-13", "--to", "2025-12-31")
-    code, out, _ = batuta("backfill", "notion", *days, "--json")
+    code, out, err = batuta("backfill", "notion", *days, "--json")
     assert code == 0
+    assert "1 of 2 months done" in err
     first = json.loads(out.splitlines()[-1])
     code, out, _ = batuta("backfill", "notion", *days, "--json")
     second = json.loads(out.splitlines()[-1])
@@ -207,8 +208,15 @@ def test_a_backfill_that_fails_goes_on_at_the_next_call(batuta: Call, vendor: No
     assert (code, "landed 3" in out) == (0, True)
 
 
-@pytest.mark.parametrize("days", [("2025-12-01", "2025-11-01"), ("yesterday", "2025-11-01")])
-def test_days_that_make_no_span_are_refused(batuta: Call, days: tuple[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [
+        (("2025-12-01", "2025-11-01"), "--to 2025-11-01 is before --from 2025-12-01"),
+        (("yesterday", "2025-11-01"), '"yesterday" is no day'),
+        (("2999-01-01", "2999-01-31"), "these days are still to come"),
+    ],
+)
+def test_days_that_make_no_span_are_refused(batuta: Call, days: tuple[str, str], words: str) -> None:
     code, _, err = batuta(
         *("backfill", "notion", "--product", "arcsat", "--account", "avila"),
         "--from",
@@ -217,8 +225,13 @@ def test_days_that_make_no_span_are_refused(batuta: Call, days: tuple[str, str])
         days[1],
     )
 
-    assert code == 2
-    assert err
+    assert (code, words in err) == (2, True), err
+
+
+def test_a_connector_that_gives_nothing_of_the_past_is_not_backfilled(batuta: Call) -> None:
+    days = ("--from", "2025-11-01", "--to", "2025-11-30")
+    code, _, err = batuta("backfill", "whatsapp", "--product", "arcsat", *days)
+    assert (code, "whatsapp gives nothing of the past" in err) == (2, True), err
 
 
 def test_a_window_is_opened_for_an_account_that_is_there(batuta: Call) -> None:

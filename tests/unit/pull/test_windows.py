@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batuta.errors import UsageError
-from sensors.pull.windows import monthly_windows
+from sensors.pull.windows import begun_windows, monthly_windows
 
 ZONES = st.sampled_from(["America/Sao_Paulo", "UTC", "Asia/Kathmandu", "Europe/Lisbon"])
 DAYS = st.dates(date(2017, 1, 1), date(2027, 12, 31))
@@ -36,3 +36,11 @@ def test_windows_follow_each_other_without_gap(start: date, length: int, zone: s
 def test_days_in_the_wrong_order_are_refused() -> None:
     with pytest.raises(UsageError, match="--to 2026-01-01 is before --from 2026-01-02"):
         monthly_windows(date(2026, 1, 2), date(2026, 1, 1), "UTC")
+
+
+def test_months_that_are_still_to_come_are_left_out_and_never_all_of_them() -> None:
+    windows = monthly_windows(date(2026, 1, 10), date(2026, 12, 31), "UTC")
+
+    assert begun_windows(windows, datetime(2026, 2, 1, tzinfo=UTC)) == windows[:2]
+    with pytest.raises(UsageError, match="still to come"):
+        begun_windows(windows, datetime(2026, 1, 9, tzinfo=UTC))
