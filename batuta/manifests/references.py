@@ -1,6 +1,6 @@
 """Agents and products compiled: every name they use is looked up, every default filled in."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -213,7 +213,7 @@ def _slo_problems(document: Document, manifest: Product) -> list[Problem]:
 def _account_problems(
     document: Document, path: FieldPath, binding: ConnectorBinding, form: AccountForm
 ) -> tuple[bool, list[Problem]]:
-    """Whether one account is sent deliveries, and what is wrong with its settings and credentials."""
+    """Whether one account is sent deliveries, as far as its settings tell, and what is wrong with it."""
     settings, wrong = settings_problems(binding.settings, form.settings, document.source, (*path, "settings"))
     problems = list(wrong)
     if settings is not None:
@@ -222,6 +222,21 @@ def _account_problems(
             at = (*path, "account") if binding.account is not None else path
             problems.append(document.problem(at, misnamed))
     place: FieldPath = (*path, "credentials")
+    misspelt = list(_unknown_credentials(document, place, binding, form))
+    problems += misspelt
+    lacking = form.lacking(settings, frozenset(binding.credentials)) if settings is not None else None
+    if lacking is not None and not misspelt:
+        problems.append(document.problem(place if binding.credentials else path, lacking))
+    elif form.pull and not form.push and form.credentials and not binding.credentials:
+        names = ", ".join(form.credentials)
+        message = f"no credentials: nothing will be fetched; name them under credentials: {names}"
+        problems.append(document.warning(path, message))
+    return form.push and settings is not None and form.pushed(settings), problems
+
+
+def _unknown_credentials(
+    document: Document, place: FieldPath, binding: ConnectorBinding, form: AccountForm
+) -> Iterator[Problem]:
     for name in binding.credentials:
         if name not in form.credentials:
             message = (
@@ -230,14 +245,7 @@ def _account_problems(
                 else f"{binding.type} takes no credentials"
             )
             at = document.source.key_position((*place, name))
-            problems.append(Problem(at, dotted((*place, name)), message))
-    if settings is not None and (lacking := form.lacking(settings, frozenset(binding.credentials))):
-        problems.append(document.problem(place if binding.credentials else path, lacking))
-    elif form.pull and not form.push and form.credentials and not binding.credentials:
-        names = ", ".join(form.credentials)
-        message = f"no credentials: nothing will be fetched; name them under credentials: {names}"
-        problems.append(document.warning(path, message))
-    return form.push and (settings is None or form.pushed(settings)), problems
+            yield Problem(at, dotted((*place, name)), message)
 
 
 def _schema(document: Document, ref: str | None) -> dict[str, Any] | None:

@@ -243,6 +243,24 @@ def test_what_a_vendor_cannot_take_is_refused(tmp_path: Path, text: str, expecte
     assert messages(compiled_with(tmp_path, text, account_forms())) == [expected]
 
 
+def test_a_misspelt_credential_is_all_that_is_told(tmp_path: Path) -> None:
+    text = f"  - type: shopify\n    account: a\n{SECRET}    credentials: {{acessToken: {{env: T}}}}\n"
+
+    assert messages(compiled_with(tmp_path, text, account_forms())) == [
+        (
+            '12:19: spec.connectors[0].credentials.acessToken: no credential of shopify "acessToken"; '
+            'did you mean "accessToken"?'
+        )
+    ]
+
+
+def test_an_account_whose_settings_are_wrong_is_not_told_of_secrets_it_may_not_need(tmp_path: Path) -> None:
+    text = "  - {type: email, account: a, credentials: {password: {env: P}}, settings: {host: h, tls: 1, user: u}}\n"
+
+    [problem] = compiled_with(tmp_path, text, account_forms()).problems
+    assert problem.field == "spec.connectors[0].settings.tls"
+
+
 def test_what_a_vendor_can_take_is_let_through(tmp_path: Path) -> None:
     text = "".join(
         [
