@@ -36,6 +36,20 @@ _TYPE_MESSAGES: Mapping[str, str] = {
     "model_type": "must be a mapping",
     "model_attributes_type": "must be a mapping",
     "mapping_type": "must be a mapping",
+    "date_type": "must be a day such as 2025-11-12",
+    "date_parsing": "must be a day such as 2025-11-12",
+    "date_from_datetime_parsing": "must be a day such as 2025-11-12",
+    "date_from_datetime_inexact": "must be a day such as 2025-11-12",
+    "time_delta_type": "must be a duration such as P1D or PT6H",
+    "time_delta_parsing": "must be a duration such as P1D or PT6H",
+    "int_parsing_size": "is too large a number",
+    "finite_number": "must be a finite number",
+}
+_COMPARISONS: Mapping[str, tuple[str, str]] = {
+    "greater_than": ("gt", "more than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
 }
 
 
@@ -64,7 +78,8 @@ def settings_problems(
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
     problems: list[Problem] = []
-    known = tuple(form.model_json_schema(by_alias=True).get("properties", {}))
+    properties = form.model_json_schema(by_alias=True).get("properties", {})
+    known = tuple(properties)
     for detail in details:
         found = _existing(settings, detail["loc"])
         place: FieldPath = (*path, *found)
@@ -81,8 +96,15 @@ def settings_problems(
         else:
             value = _value_at(settings, found)
             message = _sentence(detail, value).removeprefix("Value error, ")
+            if detail["type"] == "string_pattern_mismatch" and len(found) == 1:
+                message += _meaning(properties.get(found[0], {}))
             problems.append((_at_key if value is None else _at_value)(source, place, message))
     return None, tuple(dict.fromkeys(problems))
+
+
+def _meaning(schema: Mapping[str, Any]) -> str:
+    description = schema.get("description")
+    return f" ({description.rstrip('.')})" if description else ""
 
 
 def _heading_problems(value: Mapping[str, Any], source: Source) -> list[Problem]:
@@ -147,8 +169,12 @@ def _sentence(detail: ErrorDetails, value: Any) -> str:
         return "has no value"
     if kind in _TYPE_MESSAGES:
         return _TYPE_MESSAGES[kind]
+    if kind in _COMPARISONS:
+        limit, words = _COMPARISONS[kind]
+        return f"must be {words} {context.get(limit)}"
     if kind == "string_pattern_mismatch":
-        return _PATTERN_MESSAGES.get(context.get("pattern", ""), detail["msg"])
+        pattern = context.get("pattern", "")
+        return _PATTERN_MESSAGES.get(pattern, f"does not have the form {pattern}")
     if kind == "literal_error":
         allowed = [
             part.strip("'") for part in str(context.get("expected", "")).replace(" or ", ", ").split(", ")
@@ -167,12 +193,12 @@ def _sentence(detail: ErrorDetails, value: Any) -> str:
 
 
 def _existing(value: Any, loc: Sequence[str | int]) -> FieldPath:
-    """The part of an error's location that is in the document; the rest names types or what is missing."""
+    """The parts of an error's location that are in the document; others name types or what is missing."""
     path: list[str | int] = []
     for part in loc:
         keys = value if isinstance(value, dict) else range(len(value) if isinstance(value, list) else 0)
         if part not in keys:
-            break
+            continue
         value = _value_at(value, (part,))
         path.append(part)
     return tuple(path)

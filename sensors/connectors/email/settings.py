@@ -7,7 +7,7 @@ from datetime import date
 from types import MappingProxyType
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
 from sensors.connectors.addresses import ServiceAddress, on_this_machine
 from sensors.connectors.graph.settings import CLIENT_SECRET, REFRESH_TOKEN, GraphSettings
@@ -24,6 +24,20 @@ _PORTS: Final = {"ssl": 993, "starttls": 143, "none": 143}
 _GOOGLE_TOKENS: Final = "https://oauth2.googleapis.com/token"
 
 Folder = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+
+def _all_or_list(value: object) -> str | None:
+    if value == ALL:
+        return ALL
+    return "list" if isinstance(value, list | tuple) else None
+
+
+Folders = Annotated[
+    Annotated[Literal["all"], Tag(ALL)] | Annotated[tuple[Folder, ...], Tag("list")],
+    Discriminator(
+        _all_or_list, custom_error_type="folders", custom_error_message="must be a list of folders, or all"
+    ),
+]
 Tls = Literal["ssl", "starttls", "none"]
 
 
@@ -49,9 +63,7 @@ class EmailSettings(GraphSettings):
         default=_GOOGLE_TOKENS, description="IMAP: where access tokens are issued, with auth xoauth2."
     )
     token_scope: str = Field(default="", max_length=1000, description="IMAP: scope to ask for, if any.")
-    folders: Literal["all"] | tuple[Folder, ...] = Field(
-        default=("INBOX",), description="Names of folders, or all."
-    )
+    folders: Folders = Field(default=("INBOX",), description="Names of folders, or all.")
     since: date | None = Field(
         default=None, description="IMAP: polls leave out mail the server received before this day."
     )

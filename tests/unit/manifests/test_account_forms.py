@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,10 @@ from pydantic import BaseModel
 
 from batuta.manifests.catalog import AccountForm
 from batuta.manifests.compiler import Compilation, compile_manifests
+from batuta.manifests.form_errors import settings_problems
 from batuta.manifests.load import load
 from batuta.manifests.models import ConnectorBinding
+from batuta.manifests.yaml_source import Source
 from sensors.connectors import CONNECTORS, account_forms
 from sensors.connectors.pulling import ConnectorSettings
 from tests.support.manifest_catalog import small_catalog
@@ -241,6 +244,48 @@ GRAPH = SECRET + "    credentials: {refreshToken: {env: T}}\n"
 )
 def test_what_a_vendor_cannot_take_is_refused(tmp_path: Path, text: str, expected: str) -> None:
     assert messages(compiled_with(tmp_path, text, account_forms())) == [expected]
+
+
+IMAP = "  - type: email\n    account: a\n    credentials: {password: {env: P}}\n    settings: {host: h, user: u, "
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ("pollSeconds: 5}\n", "12:47: spec.connectors[0].settings.pollSeconds: must be at least 10"),
+        ("port: 70000}\n", "12:40: spec.connectors[0].settings.port: must be at most 65535"),
+        ("since: yes}\n", "12:41: spec.connectors[0].settings.since: must be a day such as 2025-11-12"),
+        (
+            "freshWithin: P0D}\n",
+            "12:47: spec.connectors[0].settings.freshWithin: must be more than 0 seconds",
+        ),
+        ("folders: 5}\n", "12:43: spec.connectors[0].settings.folders: must be a list of folders, or all"),
+        ("folders: al}\n", "12:43: spec.connectors[0].settings.folders: must be a list of folders, or all"),
+        (
+            "folders: [INBOX, 5]}\n",
+            "12:51: spec.connectors[0].settings.folders[1]: must be a text; write it in quotes",
+        ),
+    ],
+)
+def test_a_wrong_setting_of_a_mailbox_is_one_error_in_plain_words(
+    tmp_path: Path, settings: str, expected: str
+) -> None:
+    assert messages(compiled_with(tmp_path, IMAP + settings, account_forms())) == [expected]
+
+
+@pytest.mark.parametrize("folders", ["all", "[INBOX]"])
+def test_folders_are_a_list_or_all(tmp_path: Path, folders: str) -> None:
+    assert messages(compiled_with(tmp_path, f"{IMAP}folders: {folders}}}\n", account_forms())) == []
+
+
+@pytest.mark.parametrize("connector", sorted(CONNECTORS))
+def test_no_setting_is_refused_in_the_words_of_a_library(connector: str) -> None:
+    form = account_forms()[connector].settings
+    for name in form.model_json_schema(by_alias=True).get("properties", {}):
+        for value in (-1, 10**30, 5.5, True, "x y\n?", "", [], [5], {}, {"x": 1}, None, "P0D", "2025-13-01"):
+            _, problems = settings_problems({name: value}, form, Source("x", {}, {}), ("settings",))
+            for problem in problems:
+                assert not re.search("Input|String|should|valid|Value error", problem.message), problem
 
 
 def test_a_misspelt_credential_is_all_that_is_told(tmp_path: Path) -> None:
