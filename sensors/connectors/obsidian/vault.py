@@ -64,8 +64,8 @@ class Vault:
             raise _unreadable("the vault", error) from None
         if not there:
             raise SourceFailed(
-                "the vault is not there: its folder has no .obsidian",
-                hint="check settings.path; is the drive mounted, and open to the user who runs BATUTA?",
+                f"{self.root} is no vault: it has no {MARK}",
+                hint="Is this the vault's folder, is its drive mounted, and may the user who runs BATUTA read it?",
             )
         found: dict[str, Stat] = {}
         for path, stat in self._below(self.root, ""):
@@ -141,7 +141,7 @@ def shown_path(path: str) -> str:
 def _unreadable(what: str, error: OSError) -> SourceFailed:
     return SourceFailed(
         f"{what} cannot be read: {error.strerror}",
-        hint="Check settings.path, and the rights of the user who runs BATUTA.",
+        hint="Check the vault's folder, and the rights of the user who runs BATUTA.",
     )
 
 

@@ -134,10 +134,10 @@ def test_a_vault_that_is_not_there_deletes_nothing(vault: Vault):
     vault.scan()
     shutil.move(vault.root, vault.root.with_name("elsewhere"))
     vault.root.mkdir()
-    with pytest.raises(SourceFailed, match="not there"):
+    with pytest.raises(SourceFailed, match="is no vault"):
         vault.scan()
     vault.root.rmdir()
-    with pytest.raises(SourceFailed, match="not there"):
+    with pytest.raises(SourceFailed, match="is no vault"):
         vault.scan()
 
 
