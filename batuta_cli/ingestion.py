@@ -244,12 +244,24 @@ def _secrets(settings: Settings, source: Source) -> tuple[tuple[bytes, ...], boo
     unsigned = allowed and settings.environment == "development"
     if missing and not secrets and not unsigned:
         raise BatutaError(missing[0].message, hint=f"{missing[0].hint} {own}")
+    if not secrets and not unsigned and not any(_is_sent(product, *bound) for bound in bindings):
+        raise BatutaError(
+            f"{source.connector} is fetched and sends nothing that is signed, so nothing can be verified",
+            hint=own,
+        )
     if not secrets and not unsigned:
         raise BatutaError(
             f"product {source.product} has no secret for {source.connector}, so nothing can be verified",
             hint=f"Name one under spec.connectors[].secretRefs and apply. {own}",
         )
     return tuple(secrets), unsigned
+
+
+def _is_sent(product: CompiledProduct, index: int, binding: ConnectorBinding) -> bool:
+    """Whether the vendor sends deliveries for an account."""
+    speaker = connector_named(binding.type)
+    where = f"Product {product.name}: spec.connectors[{index}]"
+    return speaker.PUSH and read_settings(speaker, binding, where).pushed()
 
 
 def _bindings(product: CompiledProduct, source: Source) -> list[tuple[int, ConnectorBinding]]:

@@ -97,6 +97,28 @@ def test_another_folder_is_not_taken_for_a_vault_that_is_here(ingest: Ingest, tm
     assert ingest("obsidian", str(vault))[:2] == (0, [0, 0, 0, 0])
 
 
+def test_a_folder_that_is_no_vault_is_told_by_its_own_path(ingest: Ingest, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    code, _, err = ingest("obsidian", str(folder), "--account", "a")
+
+    assert code == 1
+    assert f"{folder} is no vault: it has no .obsidian" in err
+    assert "settings.path" not in err
+
+
+def test_captures_of_a_connector_that_is_sent_nothing_need_no_secret_that_could_be_named(
+    ingest: Ingest, tmp_path: Path
+) -> None:
+    captures = tmp_path / "captured.jsonl"
+    captures.write_text("")
+    code, _, err = ingest("obsidian", str(captures), "--account", "a")
+
+    assert code == 1
+    assert "--trusted" in err
+    assert "secretRefs" not in err
+
+
 def test_of_several_accounts_one_must_be_named(ingest: Ingest, tmp_path: Path) -> None:
     code, _, err = ingest("obsidian", str(tmp_path))
 
