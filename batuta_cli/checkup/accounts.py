@@ -14,10 +14,13 @@ MEND = "Mend it; `batuta connectors` shows how the account stands, `batuta conne
 
 def standing(settings: Settings, url: str | None) -> list[Finding]:
     """No account fails, is stopped without anybody's doing, or has its deliveries refused."""
+    bundle = bundle_path(settings.home)
+    if not bundle.exists():
+        return [note("connectors", "no manifests are applied yet; `batuta apply PATH` does it")]
     if url is None:
         return [note("connectors", "cannot be looked at while the database does not run")]
     try:
-        graph = read_bundle(bundle_path(settings.home))
+        graph = read_bundle(bundle)
         with connect(url, "reader") as conn:
             views = overview(conn, graph, settings)
     except psycopg.Error as error:

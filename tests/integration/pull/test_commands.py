@@ -173,6 +173,12 @@ def test_the_doctor_names_the_accounts_that_fail_or_are_refused(batuta: Call, da
     assert any(words.startswith("problem arcsat events: deliveries are refused") for words in said)
 
 
+def test_before_anything_is_applied_the_doctor_finds_nothing_wrong(database_url: str) -> None:
+    bundle_path(get_settings().home).unlink()
+
+    assert [finding.verdict for finding in standing(get_settings(), database_url)] == ["note"]
+
+
 def test_a_backfill_fetches_the_months_that_are_missing_and_no_other(batuta: Call, database_url: str) -> None:
     days = ("--product", "arcsat", "--account", "avila", "--from", "2025-11-13", "--to", "2025-12-31")
     code, out, err = batuta("backfill", "notion", *days, "--json")
