@@ -25,6 +25,7 @@ from batuta.warehouse.connection import Connection
 from batuta.warehouse.database import ensure_database, quiet
 from sensors.connectors import connector as connector_named
 from sensors.connectors import files as own_files
+from sensors.connectors import is_sent_to
 from sensors.connectors.protocol import Unsigned, Unverified
 from sensors.connectors.pulling import FORM, Account, MessageFiles, StateFiles
 from sensors.pull.accounts import read_settings
@@ -242,26 +243,20 @@ def _secrets(settings: Settings, source: Source) -> tuple[tuple[bytes, ...], boo
         missing += found.missing
     allowed = any(binding.allow_unsigned for _, binding in bindings)
     unsigned = allowed and settings.environment == "development"
-    if missing and not secrets and not unsigned:
+    if secrets or unsigned:
+        return tuple(secrets), unsigned
+    if missing:
         raise BatutaError(missing[0].message, hint=f"{missing[0].hint} {own}")
-    if not secrets and not unsigned and not any(_is_sent(product, *bound) for bound in bindings):
+    speaker = connector_named(source.connector)
+    if not any(is_sent_to(binding, speaker) for _, binding in bindings):
         raise BatutaError(
             f"{source.connector} is fetched and sends nothing that is signed, so nothing can be verified",
             hint=own,
         )
-    if not secrets and not unsigned:
-        raise BatutaError(
-            f"product {source.product} has no secret for {source.connector}, so nothing can be verified",
-            hint=f"Name one under spec.connectors[].secretRefs and apply. {own}",
-        )
-    return tuple(secrets), unsigned
-
-
-def _is_sent(product: CompiledProduct, index: int, binding: ConnectorBinding) -> bool:
-    """Whether the vendor sends deliveries for an account."""
-    speaker = connector_named(binding.type)
-    where = f"Product {product.name}: spec.connectors[{index}]"
-    return speaker.PUSH and read_settings(speaker, binding, where).pushed()
+    raise BatutaError(
+        f"product {source.product} has no secret for {source.connector}, so nothing can be verified",
+        hint=f"Name one under spec.connectors[].secretRefs and apply. {own}",
+    )
 
 
 def _bindings(product: CompiledProduct, source: Source) -> list[tuple[int, ConnectorBinding]]:

@@ -2,6 +2,7 @@
 
 import psycopg
 
+from batuta.counting import counted
 from batuta.errors import BatutaError
 from batuta.manifests.bundle import bundle_path, read_bundle
 from batuta.settings import Settings
@@ -13,7 +14,7 @@ MEND = "Mend it; `batuta connectors` shows how the account stands, `batuta conne
 
 
 def standing(settings: Settings, url: str | None) -> list[Finding]:
-    """No account fails, is stopped without anybody's doing, or has its deliveries refused."""
+    """No account fails, or has its deliveries refused."""
     bundle = bundle_path(settings.home)
     if not bundle.exists():
         return [note("connectors", "no manifests are applied yet; `batuta apply PATH` does it")]
@@ -28,7 +29,7 @@ def standing(settings: Settings, url: str | None) -> list[Finding]:
     except BatutaError as error:
         return [problem("connectors", error.message, error.hint)]
     wrong = [found for view in views for found in _wrong(view)]
-    return wrong or [ok("connectors", f"nothing is wrong with {_accounts(len(views))}")]
+    return wrong or [ok("connectors", f"nothing is wrong with {counted(len(views), 'account')}")]
 
 
 def _wrong(view: AccountView) -> list[Finding]:
@@ -37,7 +38,3 @@ def _wrong(view: AccountView) -> list[Finding]:
     if view.standing == "failing":
         said.append(view.problem)
     return [problem("connectors", f"{name}: {words}", MEND) for words in said if words is not None]
-
-
-def _accounts(count: int) -> str:
-    return f"{count} account{'s' * (count != 1)}"

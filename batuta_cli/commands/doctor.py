@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import click
 
+from batuta.counting import counted
 from batuta.settings import Settings, get_settings
 from batuta_cli.checkup import accounts, bus, data, machine, orchestra
 from batuta_cli.checkup.finding import Finding
@@ -24,9 +25,7 @@ def doctor(as_json: bool) -> int:
     else:
         for finding in found:
             _show(finding)
-        click.echo(
-            f"{len(problems)} problem{'s' * (len(problems) != 1)}." if problems else "Nothing is wrong."
-        )
+        click.echo(f"{counted(len(problems), 'problem')}." if problems else "Nothing is wrong.")
     return 1 if problems else 0
 
 

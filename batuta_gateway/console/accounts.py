@@ -60,8 +60,8 @@ class AccountLine:
         return format_value(self.view.missing, "count", self._locale) if self.view.counted else "—"
 
     @property
-    def problems(self) -> list[str]:
-        """What is wrong, a sentence each, in English as in the log."""
+    def notes(self) -> list[str]:
+        """What is wrong, and how its push channels stand; in English, as in the log."""
         channels = (f"{name}: {state}" for name, state in self.view.subscriptions.items())
         return [*filter(None, (self.view.problem, self.view.refuses)), *channels]
 

@@ -29,4 +29,4 @@ def test_every_standing_has_its_word(standing: str, locale: str) -> None:
     assert view.standing == standing
     line = AccountLine(view, "America/Sao_Paulo", locale, words_of(locale))
     assert line.standing
-    assert line.problems == [text for text in (view.problem, view.refuses) if text]
+    assert line.notes == [text for text in (view.problem, view.refuses) if text]
